@@ -48,6 +48,19 @@ private_dir() {
         "move the checkout, or make ${HOME:-/}/.cache"
 }
 
+# Set plugin to a path of the built plugin that the EAL accepts. If that takes a copy, plugin_copy is its folder,
+# which the caller removes; otherwise it is empty.
+find_plugin() {
+    plugin=$top/build/drivers/librte_net_vhostx.so
+    plugin_copy=
+    [ -f "$plugin" ] || die "the plugin is not built; run devtools/setup.sh"
+    path_is_world_writable "$plugin" || return 0
+    plugin_copy=$(private_dir)
+    cp -L "$plugin" "$plugin_copy/"
+    plugin=$plugin_copy/librte_net_vhostx.so
+    note "plugin copied to $plugin_copy: the EAL refuses one below a world-writable folder"
+}
+
 # CPUs this process may use, one a line, in order.
 allowed_cpus() {
     local range

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+#
+# Sets everything up and runs every test: units (plain, under ASan and UBSan, under TSan), the checks of this
+# folder, end to end. Ends with one line that sums them up. Options go to pytest.
+set -euo pipefail
+# shellcheck source=devtools/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+exec </dev/null
+deadline=$((SECONDS + 20 * 60))
+passed=0
+failed=0
+failures=()
+
+left() { echo $((deadline > SECONDS ? deadline - SECONDS : 1)); }
+
+# Count the results in a file, under a heading; a run that left no file counts as one failure.
+count() { # heading file
+    local ok bad names name
+    if [ -s "$2" ]; then
+        read -r ok bad names < <("$top/devtools/count-results.py" "$2")
+    else
+        ok=0 bad=1 names="no-results"
+    fi
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    for name in $names; do failures+=("$1: $name"); done
+    note "$ok passed, $bad failed"
+}
+
+check() { # name command...: a check passes or fails as a whole
+    local name=$1 log=$top/build/check.log
+    shift
+    step "check: $name"
+    if timeout -k 10 "$(left)" "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        note "passed"
+    else
+        failed=$((failed + 1))
+        failures+=("check: $name")
+        cat "$log"
+        note "failed"
+    fi
+}
+
+units() { # heading build-dir wrapper meson-options...
+    local heading=$1 dir=$2 wrapper=$3
+    shift 3
+    step "unit tests: $heading"
+    rm -f "$dir/meson-logs/testlog.json"
+    {
+        if [ -f "$dir/build.ninja" ]; then
+            meson setup --reconfigure "$dir" "$@"
+        else
+            meson setup "$dir" "$@"
+        fi && timeout -k 10 "$(left)" ninja -C "$dir"
+    } >build/units.log 2>&1 || cat build/units.log
+    if [ -f "$dir/build.ninja" ] && [ -z "$(meson test -C "$dir" --list 2>/dev/null)" ]; then
+        note "none"
+        return 0
+    fi
+    timeout -s INT -k 10 "$(left)" meson test -C "$dir" --no-rebuild --print-errorlogs \
+        ${wrapper:+"--wrapper=$wrapper"} >build/units.log 2>&1 || cat build/units.log
+    count "$heading" "$dir/meson-logs/testlog.json"
+}
+
+end_to_end() {
+    local folders=() dir
+    for dir in app/test-vhostx/e2e app/test-vhostx/dts; do
+        [ -z "$(find "$dir" -name 'test_*.py' 2>/dev/null)" ] || folders+=("$dir")
+    done
+    [ "${#folders[@]}" -gt 0 ] || return 0
+    step "end to end: pytest ${folders[*]}"
+    rm -f build/pytest.xml
+    VHOSTX_PLUGIN=$top/build/drivers/librte_net_vhostx.so PYTHONDONTWRITEBYTECODE=1 \
+        timeout -s INT -k 60 "$(left)" /usr/bin/python3 -m pytest --junitxml="$top/build/pytest.xml" "$@" "${folders[@]}" ||
+        true # the results tell
+    count "end to end" build/pytest.xml
+}
+
+"$top/devtools/setup.sh"
+cd "$top"
+
+# TSan wants addresses less random than recent kernels make them.
+steady=
+! setarch -R true 2>/dev/null || steady="setarch -R"
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1
+units "plain" build ""
+units "ASan, UBSan" build-asan "" --buildtype=debugoptimized -Db_sanitize=address,undefined
+units "TSan" build-tsan "$steady" --buildtype=debugoptimized -Db_sanitize=thread
+
+check "layers" devtools/check-includes.sh
+check "PMD info" devtools/check-plugin.sh pmdinfo
+check "loads into testpmd" devtools/check-plugin.sh load
+check "in the DPDK tree" devtools/check-graft.sh
+
+end_to_end "$@"
+
+if [ "$failed" -gt 0 ]; then
+    step "failed"
+    printf '    %s\n' "${failures[@]}"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
