@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Device arguments: what is taken, what is refused, and what the log says of it.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <rte_common.h>
+
+#include "logcap.h"
+#include "vhostx_args.h"
+
+#define PORT "net_vhostx7"
+
+static int
+parse(struct vhostx_args *args, const char *str)
+{
+	return vhostx_args_parse(args, PORT, str);
+}
+
+/** @a str is refused with @a err and one line that names the port and has @a text. */
+static void
+assert_refused(const char *str, int err, const char *text)
+{
+	struct vhostx_args args;
+
+	logcap_clear(NULL);
+	assert_int_equal(parse(&args, str), err);
+	assert_int_equal(logcap_count("\n"), 1);
+	assert_true(logcap_has(PORT ": "));
+	if (!logcap_has(text))
+		fail_msg("\"%s\" is not in the log for \"%s\"", text, str);
+}
+
+static void
+test_args_defaults(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	memset(&args, 0xff, sizeof(args));
+	assert_int_equal(parse(&args, "iface=/run/vx0.sock"), 0);
+	assert_string_equal(args.iface, "/run/vx0.sock");
+	assert_int_equal(args.queues, 1);
+	assert_false(args.client);
+	assert_false(args.linear_buffer);
+	assert_false(args.ext_buffer);
+	assert_int_equal(logcap_count("\n"), 0);
+}
+
+static void
+test_args_all_keys(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args,
+		"iface=s,queues=128,client=1,linear-buffer=1,ext-buffer=1"), 0);
+	assert_string_equal(args.iface, "s");
+	assert_int_equal(args.queues, 128);
+	assert_true(args.client);
+	assert_true(args.linear_buffer);
+	assert_true(args.ext_buffer);
+}
+
+static void
+test_args_flags_do_not_mix(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s,client=0,linear-buffer=1,ext-buffer=0"), 0);
+	assert_false(args.client);
+	assert_true(args.linear_buffer);
+	assert_false(args.ext_buffer);
+}
+
+static void
+test_args_last_of_equal_keys_wins(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=a,queues=2,client=1,iface=bc,queues=3,client=0"), 0);
+	assert_string_equal(args.iface, "bc");
+	assert_int_equal(args.queues, 3);
+	assert_false(args.client);
+}
+
+static void
+test_args_longer_path_before_shorter(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=/a/longer/path,iface=/b"), 0);
+	assert_string_equal(args.iface, "/b");
+}
+
+static void
+test_args_numbers_as_strtoul(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s,queues=0x10"), 0);
+	assert_int_equal(args.queues, 16);
+	assert_int_equal(parse(&args, "iface=s,queues=010"), 0);
+	assert_int_equal(args.queues, 8);
+}
+
+static void
+test_args_wrong_queues(void **state)
+{
+	static const char * const values[] = {
+		"", "0", "129", "65537", "-1", "+1", " 1", "1x", "0x", "x", "1.5",
+		"4294967297", "18446744073709551617", "99999999999999999999999",
+	};
+	char str[64], text[64];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(values); i++) {
+		snprintf(str, sizeof(str), "iface=s,queues=%s", values[i]);
+		snprintf(text, sizeof(text), "queues=%s is not a number from 1 to 128",
+			values[i]);
+		assert_refused(str, -EINVAL, text);
+	}
+	assert_refused("iface=s,queues", -EINVAL, "queues= is not a number from 1 to 128");
+}
+
+static void
+test_args_wrong_flags(void **state)
+{
+	static const char * const keys[] = { "client", "linear-buffer", "ext-buffer" };
+	static const char * const values[] = { "", "2", "-1", "yes", "1 ", "0x2" };
+	char str[64], text[64];
+	unsigned int i, j;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(keys); i++) {
+		for (j = 0; j < RTE_DIM(values); j++) {
+			snprintf(str, sizeof(str), "iface=s,%s=%s", keys[i], values[j]);
+			snprintf(text, sizeof(text), "%s=%s is neither 0 nor 1",
+				keys[i], values[j]);
+			assert_refused(str, -EINVAL, text);
+		}
+	}
+}
+
+static void
+test_args_unbuilt_keys(void **state)
+{
+	static const char * const keys[] = {
+		"iommu-support", "postcopy-support", "tso", "legacy-ol-flags",
+	};
+	struct vhostx_args args;
+	char str[64], text[64];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(keys); i++) {
+		snprintf(str, sizeof(str), "%s=0,iface=s", keys[i]);
+		assert_int_equal(parse(&args, str), 0);
+		snprintf(str, sizeof(str), "iface=s,%s=1", keys[i]);
+		snprintf(text, sizeof(text), "%s=1: %s is not built yet, remove it",
+			keys[i], keys[i]);
+		assert_refused(str, -ENOTSUP, text);
+		snprintf(str, sizeof(str), "iface=s,%s=", keys[i]);
+		assert_refused(str, -ENOTSUP, "only 0 is allowed");
+	}
+}
+
+static void
+test_args_unknown_key(void **state)
+{
+	(void)state;
+	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
+		"allowed are: iface queues client linear-buffer ext-buffer\n");
+	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
+}
+
+static void
+test_args_iface_missing(void **state)
+{
+	(void)state;
+	assert_refused("", -EINVAL, "iface is missing");
+	assert_refused(NULL, -EINVAL, "iface is missing");
+	assert_refused("queues=2", -EINVAL, "iface is missing");
+	assert_refused("iface=", -EINVAL, "iface= is empty");
+	assert_refused("iface", -EINVAL, "iface= is empty");
+}
+
+static void
+test_args_iface_length(void **state)
+{
+	struct vhostx_args args;
+	char str[128] = "iface=";
+	const size_t key = strlen(str);
+
+	(void)state;
+	memset(str + key, 'p', 107);
+	assert_int_equal(parse(&args, str), 0);
+	assert_int_equal(strlen(args.iface), 107);
+	str[key + 107] = 'p';
+	assert_refused(str, -ENAMETOOLONG, "has 108 characters; "
+		"the path of a UNIX socket has at most 107");
+}
+
+static void
+test_args_iface_vduse(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_refused("iface=/dev/vduse/net0", -EINVAL, "is a VDUSE device");
+	assert_refused("iface=/dev/vduse", -EINVAL, "is a VDUSE device");
+	assert_int_equal(parse(&args, "iface=/dev/vduse0"), 0);
+}
+
+static void
+test_args_too_many(void **state)
+{
+	char str[512] = "iface=s";
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		strcat(str, ",queues=2");
+	assert_refused(str, -EINVAL, "cannot read the arguments");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_args_defaults, logcap_clear),
+		cmocka_unit_test(test_args_all_keys),
+		cmocka_unit_test(test_args_flags_do_not_mix),
+		cmocka_unit_test(test_args_last_of_equal_keys_wins),
+		cmocka_unit_test(test_args_longer_path_before_shorter),
+		cmocka_unit_test(test_args_numbers_as_strtoul),
+		cmocka_unit_test(test_args_wrong_queues),
+		cmocka_unit_test(test_args_wrong_flags),
+		cmocka_unit_test(test_args_unbuilt_keys),
+		cmocka_unit_test(test_args_unknown_key),
+		cmocka_unit_test(test_args_iface_missing),
+		cmocka_unit_test(test_args_iface_length),
+		cmocka_unit_test(test_args_iface_vduse),
+		cmocka_unit_test(test_args_too_many),
+	};
+
+	return cmocka_run_group_tests(tests, logcap_start, NULL);
+}

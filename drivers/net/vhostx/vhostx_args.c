@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * One table of keys; each value is checked by its kind. Also home of the driver's log type.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_kvargs.h>
+
+#include "vhostx_args.h"
+#include "vhostx_log.h"
+
+RTE_LOG_REGISTER_DEFAULT(vhostx_logtype, NOTICE)
+
+/** Where the kernel keeps VDUSE devices, which librte_vhost serves behind the same argument. */
+#define ARGS_VDUSE "/dev/vduse"
+
+/** What a key's value must be. */
+enum args_kind {
+	ARGS_PATH,    /**< the socket's path */
+	ARGS_PAIRS,   /**< a number of queue pairs */
+	ARGS_FLAG,    /**< 0 or 1, into the bool at the key's offset */
+	ARGS_UNBUILT, /**< a key of net_vhost that is not built yet: 0 alone */
+};
+
+/** One key. */
+struct args_key {
+	const char *key;     /**< as on the command line */
+	enum args_kind kind; /**< how its value is checked */
+	size_t offset;       /**< ARGS_FLAG: bytes into struct vhostx_args */
+};
+
+static const struct args_key args_keys[] = {
+	{ "iface", ARGS_PATH, 0 },
+	{ "queues", ARGS_PAIRS, 0 },
+	{ "client", ARGS_FLAG, offsetof(struct vhostx_args, client) },
+	{ "linear-buffer", ARGS_FLAG, offsetof(struct vhostx_args, linear_buffer) },
+	{ "ext-buffer", ARGS_FLAG, offsetof(struct vhostx_args, ext_buffer) },
+	{ "iommu-support", ARGS_UNBUILT, 0 },
+	{ "postcopy-support", ARGS_UNBUILT, 0 },
+	{ "tso", ARGS_UNBUILT, 0 },
+	{ "legacy-ol-flags", ARGS_UNBUILT, 0 },
+};
+
+static const struct args_key *
+args_key_find(const char *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(args_keys); i++)
+		if (strcmp(args_keys[i].key, key) == 0)
+			return &args_keys[i];
+	return NULL;
+}
+
+/** Write one line that names the unknown @a key and every key that there is. */
+static void
+args_log_unknown(const char *name, const char *key)
+{
+	char known[256] = "";
+	size_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(args_keys) && len < sizeof(known); i++)
+		if (args_keys[i].kind != ARGS_UNBUILT)
+			len += snprintf(known + len, sizeof(known) - len, " %s", args_keys[i].key);
+	VHOSTX_LOG(ERR, name, "unknown argument \"%s\"; allowed are:%s", key, known);
+}
+
+/**
+ * Read @a value as strtoul(..., 0) does, which net_vhost uses: decimal, 0x or leading 0; but nothing
+ * before or after the digits.
+ * @return 0, or -EINVAL if it is no such number or above @a max.
+ */
+static int
+args_number(const char *value, unsigned long max, unsigned long *number)
+{
+	char *end;
+
+	/* strtoul would take blanks and a sign. */
+	if (!isdigit((unsigned char)value[0]))
+		return -EINVAL;
+	errno = 0;
+	*number = strtoul(value, &end, 0);
+	if (errno != 0 || *end != '\0' || *number > max)
+		return -EINVAL;
+	return 0;
+}
+
+static int
+args_set_path(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	const size_t vduse = strlen(ARGS_VDUSE);
+	const size_t len = strlen(value);
+
+	if (value[0] == '\0') {
+		VHOSTX_LOG(ERR, name, "%s= is empty; give the path of a UNIX socket", key);
+		return -EINVAL;
+	}
+	if (strncmp(value, ARGS_VDUSE, vduse) == 0 &&
+			(value[vduse] == '/' || value[vduse] == '\0')) {
+		VHOSTX_LOG(ERR, name, "%s=%s is a VDUSE device, not a vhost-user socket; "
+			"give a path outside " ARGS_VDUSE, key, value);
+		return -EINVAL;
+	}
+	if (len >= sizeof(args->iface)) {
+		VHOSTX_LOG(ERR, name, "%s=%s has %zu characters; "
+			"the path of a UNIX socket has at most %zu",
+			key, value, len, sizeof(args->iface) - 1);
+		return -ENAMETOOLONG;
+	}
+	memcpy(args->iface, value, len + 1);
+	return 0;
+}
+
+static int
+args_set_pairs(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	unsigned long pairs;
+
+	if (args_number(value, VHOSTX_MAX_PAIRS, &pairs) < 0 || pairs == 0) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a number from 1 to %u",
+			key, value, VHOSTX_MAX_PAIRS);
+		return -EINVAL;
+	}
+	args->queues = pairs;
+	return 0;
+}
+
+static int
+args_set_flag(bool *flag, const char *name, const char *key, const char *value)
+{
+	unsigned long number;
+
+	if (args_number(value, 1, &number) < 0) {
+		VHOSTX_LOG(ERR, name, "%s=%s is neither 0 nor 1", key, value);
+		return -EINVAL;
+	}
+	*flag = number;
+	return 0;
+}
+
+static int
+args_check_unbuilt(const char *name, const char *key, const char *value)
+{
+	unsigned long number;
+
+	if (args_number(value, 0, &number) < 0) {
+		VHOSTX_LOG(ERR, name, "%s=%s: %s is not built yet, remove it; only 0 is allowed",
+			key, value, key);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int
+args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pair *pair)
+{
+	const struct args_key *known = args_key_find(pair->key);
+	/* A key without '=' has no value at all. */
+	const char *value = pair->value != NULL ? pair->value : "";
+
+	if (known == NULL) {
+		args_log_unknown(name, pair->key);
+		return -EINVAL;
+	}
+	switch (known->kind) {
+	case ARGS_PATH:
+		return args_set_path(args, name, pair->key, value);
+	case ARGS_PAIRS:
+		return args_set_pairs(args, name, pair->key, value);
+	case ARGS_FLAG:
+		return args_set_flag(RTE_PTR_ADD(args, known->offset), name, pair->key, value);
+	case ARGS_UNBUILT:
+		break;
+	}
+	return args_check_unbuilt(name, pair->key, value);
+}
+
+/* The pairs are walked in order, so the last of equal keys wins, as in net_vhost. */
+int
+vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str)
+{
+	struct rte_kvargs *kvargs;
+	unsigned int i;
+	int ret = 0;
+
+	memset(args, 0, sizeof(*args));
+	args->queues = 1;
+
+	/* No list of keys is given: rte_kvargs_parse() would not tell which key is wrong. */
+	errno = 0;
+	kvargs = rte_kvargs_parse(str != NULL ? str : "", NULL);
+	if (kvargs == NULL) {
+		ret = errno == ENOMEM ? -ENOMEM : -EINVAL;
+		VHOSTX_LOG(ERR, name, "cannot read the arguments \"%s\"; allowed are: %s",
+			str != NULL ? str : "", VHOSTX_PARAM_STRING);
+		return ret;
+	}
+	for (i = 0; i < kvargs->count && ret == 0; i++)
+		ret = args_set(args, name, &kvargs->pairs[i]);
+	if (ret == 0 && args->iface[0] == '\0') {
+		VHOSTX_LOG(ERR, name, "iface is missing; give iface=<path of a UNIX socket>");
+		ret = -EINVAL;
+	}
+	rte_kvargs_free(kvargs);
+	return ret;
+}

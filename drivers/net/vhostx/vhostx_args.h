@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The device arguments: a string becomes a checked struct, every wrong value a named error.
+ */
+#ifndef VHOSTX_ARGS_H
+#define VHOSTX_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+/** Most queue pairs of a port: the ring index of the SET_VRING_KICK payload has 8 bits. */
+#define VHOSTX_MAX_PAIRS 128
+
+/** What RTE_PMD_REGISTER_PARAM_STRING tells of the arguments. */
+#define VHOSTX_PARAM_STRING \
+	"iface=<path> " \
+	"queues=<1-128> " \
+	"client=<0|1> " \
+	"linear-buffer=<0|1> " \
+	"ext-buffer=<0|1>"
+
+/** Checked device arguments; defaults are those of net_vhost. */
+struct vhostx_args {
+	char iface[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< socket path; mandatory */
+	uint16_t queues;    /**< queue pairs, 1 to VHOSTX_MAX_PAIRS; default 1 */
+	bool client;        /**< connect to the socket instead of listening; default 0 */
+	bool linear_buffer; /**< received packets have one segment; default 0 */
+	bool ext_buffer;    /**< a packet too long for its mbuf gets one large buffer; default 0 */
+};
+
+/**
+ * Parse and check @a str ("key=value,..."), the arguments of port @a name.
+ *
+ * A key that net_vhost knows and this driver has not built yet may be given with net_vhost's default
+ * (0); any other value is refused. Every error writes one log line with the key, the value and what is
+ * allowed.
+ *
+ * @return 0; -EINVAL (unknown key, wrong value, no iface, iface under /dev/vduse); -ENAMETOOLONG
+ *   (iface longer than a UNIX socket address holds); -ENOTSUP (not built yet); -ENOMEM.
+ */
+int vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str);
+
+#endif /* VHOSTX_ARGS_H */
