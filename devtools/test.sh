@@ -61,8 +61,9 @@ units() { # heading build-dir wrapper meson-options...
         note "none"
         return 0
     fi
-    timeout -s INT -k 10 "$(left)" meson test -C "$dir" --no-rebuild --print-errorlogs \
-        ${wrapper:+"--wrapper=$wrapper"} >build/units.log 2>&1 || cat build/units.log
+    # shellcheck disable=SC2086 # a command and its option, or nothing
+    timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs \
+        >build/units.log 2>&1 || cat build/units.log
     count "$heading" "$dir/meson-logs/testlog.json"
 }
 
