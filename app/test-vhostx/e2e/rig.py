@@ -121,12 +121,13 @@ class Rig:
         return self.folder / "vhost.sock"
 
     def launch(self, name, eal, args, *, worker=VHOST_WORKER, hugepages=None,
-               env=None, ready=True):
+               env=None, ready=True, ignore_sigpipe=False):
         """Start a testpmd; wait for its prompt unless told not to."""
         common = lcore_options(worker) + self.setup.memory(hugepages)
         pmd = Testpmd(f"{name}{len(self.processes)}", common + eal,
                       [f"--total-num-mbufs={POOL}", "--no-flush-rx", *args],
-                      program=self.setup.program, env=env)
+                      program=self.setup.program, env=env,
+                      ignore_sigpipe=ignore_sigpipe)
         self.processes.append(pmd)
         return pmd.wait_ready() if ready else pmd
 
@@ -145,7 +146,11 @@ class Rig:
 
     def virtio(self, path, *, queues=1, ring=RING, args=(), eal=(), vdevs=(),
                devargs=None, hugepages=None):
-        """The virtio end; virtio-user must take the wanted receive path."""
+        """The virtio end; virtio-user must take the wanted receive path.
+
+        virtio-user writes to a socket whose other end is gone when it quits, so
+        SIGPIPE is ignored here, and here only.
+        """
         path = RING_PATHS[path] if isinstance(path, str) else path
         device = vdev("net_virtio_user0", path=self.socket, queues=queues,
                       queue_size=ring, **path.devargs, **(devargs or {}))
@@ -156,7 +161,8 @@ class Rig:
             options += ["--vdev", extra]
         pmd = self.launch("virtio", [*options, *eal],
                           [*queue_args(queues, ring), *args],
-                          worker=VIRTIO_WORKER, hugepages=hugepages)
+                          worker=VIRTIO_WORKER, hugepages=hugepages,
+                          ignore_sigpipe=True)
         assert path.rx_log in pmd.log, f"virtio-user is not {path.rx_log}"
         return pmd
 
@@ -208,8 +214,6 @@ class ContentRig:
         self.queues = queues
         self.write_input([make_frames([64], 0)] * queues)
         self.pmd = rig.vhost(queues=queues, vdevs=[self.pcap_device()], **options)
-        self.pmd.set_patient()
-        self.pmd.port_stop(PCAP_PORT)
 
     def file(self, direction, queue):
         """Path of one pcap file; direction is "in" or "out"."""
@@ -228,9 +232,12 @@ class ContentRig:
 
     def exchange(self, streams, timeout=20):
         """Send the frames of each queue round; what came back of each queue."""
+        self.pmd.port_stop(PCAP_PORT)
         self.write_input(streams)
-        base = self.pmd.stats(PCAP_PORT)["tx_packets"]
         self.pmd.port_start(PCAP_PORT)
+        self.pmd.command(f"set portlist {VHOST_PORT},{PCAP_PORT}")
+        self.pmd.set_patient()
+        base = self.pmd.stats(PCAP_PORT)["tx_packets"]
         self.pmd.start()
         total = sum(map(len, streams))
         self.pmd.wait_stat(PCAP_PORT, "tx_packets", base + total, timeout)
@@ -247,8 +254,12 @@ class ContentRig:
 
     def drain(self):
         """Receive and drop what an earlier life left in the ring."""
+        self.leave_pcap_out()
         self.pmd.set_fwd("rxonly")
         self.pmd.start()
         self.pmd.wait_quiet(VHOST_PORT)
         self.pmd.stop()
-        self.pmd.set_patient()
+
+    def leave_pcap_out(self):
+        """Forward between the vhost port and itself until the next exchange."""
+        self.pmd.command(f"set portlist {VHOST_PORT}")

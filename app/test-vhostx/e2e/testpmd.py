@@ -65,8 +65,10 @@ class Testpmd:
 
     __test__ = False
 
-    def __init__(self, name, eal, args, *, program="dpdk-testpmd", env=None):
+    def __init__(self, name, eal, args, *, program="dpdk-testpmd", env=None,
+                 ignore_sigpipe=False):
         self.name = name
+        self._ignore_sigpipe = ignore_sigpipe
         self.killed = False
         self.argv = [program, *eal, f"--file-prefix=vxe2e-{os.getpid()}-{name}",
                      "--no-pci", "--no-telemetry", "--", "-i", *args]
@@ -81,7 +83,8 @@ class Testpmd:
             self._proc = subprocess.Popen(
                 self.argv, stdin=slave, stdout=slave, stderr=slave,
                 env={**os.environ, "RUNTIME_DIRECTORY": self._runtime_dir, **env},
-                start_new_session=True, preexec_fn=_die_with_parent)
+                start_new_session=True, preexec_fn=_die_with_parent,
+                restore_signals=not self._ignore_sigpipe)
         except OSError:
             os.close(master)
             raise
