@@ -61,9 +61,10 @@ units() { # heading build-dir wrapper meson-options...
         note "none"
         return 0
     fi
+    # One at a time: some have threads that poll.
     # shellcheck disable=SC2086 # a command and its option, or nothing
     timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs \
-        >build/units.log 2>&1 || cat build/units.log
+        --num-processes 1 >build/units.log 2>&1 || cat build/units.log
     count "$heading" "$dir/meson-logs/testlog.json"
 }
 
@@ -95,6 +96,9 @@ units "plain" build ""
 units "ASan, UBSan" build-asan "" --buildtype=debugoptimized -Db_sanitize=address,undefined
 units "TSan" build-tsan "$steady" --buildtype=debugoptimized -Db_sanitize=thread
 
+for compiler in gcc clang; do
+    ! command -v "$compiler" >/dev/null || check "no warning from $compiler" devtools/check-warnings.sh "$compiler"
+done
 check "layers" devtools/check-includes.sh
 check "PMD info" devtools/check-plugin.sh pmdinfo
 check "loads into testpmd" devtools/check-plugin.sh load

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+#
+# Everything builds without a warning: check-warnings.sh gcc | clang.
+set -euo pipefail
+# shellcheck source=devtools/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+dir=$top/build-$1
+cd "$top"
+if [ -f "$dir/build.ninja" ]; then
+    meson setup --reconfigure "$dir"
+else
+    CC=$1 meson setup "$dir" --werror
+fi
+ninja -k 0 -C "$dir"
