@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * An ethdev queue as its poller sees it: the door between cold and hot side, and the counters.
+ */
+#ifndef VHOSTX_RING_QUEUE_H
+#define VHOSTX_RING_QUEUE_H
+
+#include <rte_atomic.h>
+#include <rte_mempool.h>
+
+#include "snapshot.h"
+
+/** Why a packet or a ring was given up. Chain and packet causes drop one packet, ring causes stop it. */
+enum vhostx_cause {
+	VHOSTX_NO_CAUSE,
+	/* A chain of the guest is wrong: it goes back to the guest, its packet is lost. */
+	VHOSTX_BAD_ADDRESS,   /**< a buffer or an indirect table is not in guest memory */
+	VHOSTX_BAD_DIRECTION, /**< a buffer to be read is writable, or the reverse */
+	VHOSTX_BAD_INDIRECT,  /**< table nested, empty, of odd length, or not negotiated */
+	VHOSTX_BAD_CHAIN,     /**< next past the table, a loop, or more segments than are taken */
+	VHOSTX_BAD_LENGTH,    /**< not longer than the header, or over 4 GiB */
+	/* A packet does not fit. */
+	VHOSTX_OVERSIZE,      /**< longer than the guest's buffers, or than one mbuf if linear */
+	VHOSTX_DISABLED,      /**< the guest sent it on a ring that is started but not enabled */
+	/* The ring is wrong: it stops until the front-end starts it again. */
+	VHOSTX_BAD_HEAD,      /**< a head past the descriptor table, or a chain without an end */
+	VHOSTX_BAD_INDEX,     /**< the available index ran more than a ring ahead */
+	VHOSTX_CAUSES,
+};
+
+/** What a poller counts; readers may see a burst half counted, never a torn number. */
+struct vhostx_counters {
+	uint64_t packets;              /**< delivered */
+	uint64_t bytes;                /**< of those, without the virtio-net header */
+	uint64_t nombuf;               /**< bursts cut short because the mbuf pool was empty */
+	uint64_t calls;                /**< interrupts sent to the guest */
+	uint64_t drops[VHOSTX_CAUSES]; /**< packets dropped, or rings stopped, by cause */
+};
+
+/** An rx or tx queue. */
+struct vhostx_queue {
+	/* Written by the cold side, read by every burst. */
+	const struct vhostx_snapshot *snap; /**< NULL: down. Letters A, B in ring/vq.h */
+	struct rte_mempool *pool; /**< rx: where mbufs come from */
+	uint64_t rearm;           /**< rx: data_off, refcnt, nb_segs and port of a fresh mbuf */
+	uint32_t room;            /**< rx: bytes that one mbuf of the pool holds */
+	int wakefd;               /**< the port's eventfd: the way from hot to cold */
+	uint16_t port_id;
+	uint16_t queue_id;        /**< of ethdev */
+	bool fence;               /**< the kernel refused membarrier: pay for a fence here */
+	bool linear;              /**< rx: linear-buffer=1 */
+	bool ext;                 /**< rx: ext-buffer=1 */
+
+	/* Written by the poller. */
+	uint32_t bursts __rte_cache_aligned; /**< odd while a burst may use snap. Letters A, C */
+	struct vhostx_counters count;
+} __rte_cache_aligned;
+
+/**
+ * Begin a burst.
+ * @return the snapshot, valid until vhostx_queue_leave(); NULL if the queue is down. Leave in both cases.
+ */
+static __rte_always_inline const struct vhostx_snapshot *
+vhostx_queue_enter(struct vhostx_queue *queue)
+{
+	/* A: bursts before snap; the other half is the membarrier in vhostx_queue_retire(). */
+	__atomic_store_n(&queue->bursts, queue->bursts + 1, __ATOMIC_RELAXED);
+	if (unlikely(queue->fence))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		rte_compiler_barrier();
+	/* B: pairs with the release in vhostx_queue_publish(). */
+	return __atomic_load_n(&queue->snap, __ATOMIC_ACQUIRE);
+}
+
+/** End a burst. */
+static __rte_always_inline void
+vhostx_queue_leave(struct vhostx_queue *queue)
+{
+	/* C: pairs with the acquire in vhostx_queue_retire(). */
+	__atomic_store_n(&queue->bursts, queue->bursts + 1, __ATOMIC_RELEASE);
+}
+
+#endif /* VHOSTX_RING_QUEUE_H */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Publish and retire snapshots.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+#include <linux/membarrier.h>
+
+#include <rte_pause.h>
+
+#include "queue.h"
+#include "snapshot.h"
+#include "vq.h"
+
+/* Looks at a running burst before the processor is given away: a burst takes some microseconds. */
+#define RETIRE_SPINS 1000
+
+static int
+membarrier(int cmd)
+{
+	return syscall(SYS_membarrier, cmd, 0, 0);
+}
+
+/*
+ * Everything before the used index was given back, so a split ring goes on there, wherever the front-end
+ * thinks that it was: one that lost its back-end (virtio-user as a server) says 0.
+ */
+static int
+split_settle(const struct vhostx_snapshot *snap)
+{
+	struct vhostx_ring *ring = snap->ring;
+	const uint16_t used = __atomic_load_n(&snap->split.used->idx, __ATOMIC_RELAXED);
+	const bool differs = ring->base >= 0 && (uint16_t)ring->base != used;
+
+	ring->last_avail = used;
+	ring->last_used = used;
+	return differs;
+}
+
+/*
+ * Nothing in a packed ring tells where it was, so the front-end's word counts. Everything that was
+ * taken was given back, in order: the used position is the available one, whatever the upper half of
+ * the payload says (virtio-user leaves it 0).
+ */
+static int
+packed_settle(const struct vhostx_snapshot *snap, const char **why)
+{
+	struct vhostx_ring *ring = snap->ring;
+	const uint16_t slot = ring->base < 0 ? 0 : ring->base & 0x7fff;
+	const bool wrap = ring->base < 0 || (ring->base & 0x8000) != 0;
+
+	if (slot >= snap->size) {
+		*why = "the position that the front-end gave is past the ring's size";
+		return -EINVAL;
+	}
+	ring->last_avail = slot;
+	ring->last_used = slot;
+	ring->avail_wrap = wrap;
+	ring->used_wrap = wrap;
+	return 0;
+}
+
+/* Nobody needs kicks while the application polls (virtio 1.3, 2.7.10 and 2.8.14). */
+static void
+suppress_kicks(const struct vhostx_snapshot *snap)
+{
+	if (snap->format == VHOSTX_PACKED)
+		__atomic_store_n(&snap->packed.device->flags, VRING_PACKED_EVENT_FLAG_DISABLE,
+			__ATOMIC_RELAXED);
+	else if (!snap->event_idx)
+		__atomic_store_n(&snap->split.used->flags, VRING_USED_F_NO_NOTIFY,
+			__ATOMIC_RELAXED);
+}
+
+bool
+vhostx_membarrier_register(void)
+{
+	return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+void
+vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *snap)
+{
+	/* B: pairs with the acquire in vhostx_queue_enter(). */
+	__atomic_store_n(&queue->snap, snap, __ATOMIC_RELEASE);
+}
+
+void
+vhostx_queue_retire(struct vhostx_queue *queue)
+{
+	unsigned int spins = 0;
+	uint32_t now;
+
+	__atomic_store_n(&queue->snap, NULL, __ATOMIC_RELAXED);
+	/* A: after this, a burst that still saw the snapshot has made the number odd here. */
+	if (queue->fence || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* C: pairs with the release in vhostx_queue_leave(). */
+	now = __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE);
+	if (now % 2 == 0)
+		return;
+	/*
+	 * That burst has to end. The ones after it see NULL: waiting for an even number instead could take
+	 * for ever, a poller of an idle queue is hardly ever seen outside of a burst.
+	 */
+	while (__atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE) == now) {
+		if (++spins < RETIRE_SPINS)
+			rte_pause();
+		else
+			sched_yield();
+	}
+}
+
+void
+vhostx_ring_reset(struct vhostx_ring *ring)
+{
+	*ring = (struct vhostx_ring){ .fresh = true, .base = -1 };
+}
+
+void
+vhostx_ring_set_base(struct vhostx_ring *ring, uint32_t base)
+{
+	vhostx_ring_reset(ring);
+	ring->base = base;
+}
+
+uint32_t
+vhostx_ring_get_base(const struct vhostx_ring *ring, enum vhostx_format format)
+{
+	const uint32_t avail = ring->last_avail | (uint32_t)ring->avail_wrap << 15;
+	const uint32_t used = ring->last_used | (uint32_t)ring->used_wrap << 15;
+
+	if (ring->fresh && ring->base >= 0)
+		return ring->base;
+	if (format == VHOSTX_SPLIT)
+		return ring->last_avail;
+	/* A packed ring begins with both wrap counters 1 (virtio 1.3, 2.8.1). */
+	return ring->fresh ? 0x80008000u : avail | used << 16;
+}
+
+int
+vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
+{
+	struct vhostx_ring *ring = snap->ring;
+	int ret = 0;
+
+	if (ring->fresh)
+		ret = snap->format == VHOSTX_SPLIT ? split_settle(snap) : packed_settle(snap, why);
+	if (ret < 0)
+		return ret;
+	ring->fresh = false;
+	/* A new table may be shorter than the one that the hint was found in. */
+	ring->hint = 0;
+	ring->signalled_valid = false;
+	suppress_kicks(snap);
+	return ret;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * A snapshot: all that a burst may know of the cold side, validated, complete and immutable. Publish it
+ * to a queue, retire it again.
+ */
+#ifndef VHOSTX_RING_SNAPSHOT_H
+#define VHOSTX_RING_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/virtio_ring.h>
+
+#include "../mem/region.h"
+
+struct vhostx_queue;
+struct vhostx_ring;
+
+/** The two formats of a virtqueue (virtio 1.3, 2.7 and 2.8). */
+enum vhostx_format {
+	VHOSTX_SPLIT,
+	VHOSTX_PACKED,
+};
+
+/** Largest ring of either format (virtio 1.3, 2.7 and 2.8.10.1). */
+#define VHOSTX_RING_MAX 32768u
+
+/**
+ * | state     | who may touch it                                 | what moves it on                     |
+ * |-----------|--------------------------------------------------|--------------------------------------|
+ * | built     | the holder of the port mutex                     | vhostx_queue_publish()               |
+ * | published | bursts of its queue, reading; nobody writes      | vhostx_queue_retire()                |
+ * | retired   | the holder of the port mutex: publish it again,  |                                      |
+ * |           | or free it, and what it points to                |                                      |
+ */
+struct vhostx_snapshot {
+	union {
+		struct {
+			struct vring_desc *desc;   /**< [size] */
+			struct vring_avail *avail; /**< flags, idx, ring[size], used_event */
+			struct vring_used *used;   /**< flags, idx, ring[size], avail_event */
+		} split;
+		struct {
+			struct vring_packed_desc *desc;         /**< [size] */
+			struct vring_packed_desc_event *driver; /**< the guest's wish for interrupts */
+			struct vring_packed_desc_event *device; /**< our wish for kicks */
+		} packed;
+	};
+	struct vhostx_ring *ring;     /**< the cursors; while published they are the poller's */
+	const struct vhostx_mem *mem; /**< guest memory */
+	uint16_t size;                /**< entries, 1 to VHOSTX_RING_MAX; a power of two if split */
+	uint8_t format;               /**< enum vhostx_format */
+	uint8_t hdr_len;              /**< bytes of the virtio-net header: 10 or 12 */
+	bool mergeable;               /**< VIRTIO_NET_F_MRG_RXBUF */
+	bool event_idx;               /**< VIRTIO_F_EVENT_IDX */
+	bool indirect;                /**< VIRTIO_F_INDIRECT_DESC */
+	bool enabled;                 /**< false: discard what the guest sends, supply nothing */
+	int callfd;                   /**< interrupts the guest; -1: it polls */
+	bool call_blocks;             /**< callfd lacks O_NONBLOCK */
+};
+
+/**
+ * Ask the kernel for cheap retiring; call once per process before a queue is used.
+ * @return false if it refuses: queues must then be set up with their fence on.
+ */
+bool vhostx_membarrier_register(void);
+
+/** Let bursts of @a queue use @a snap from now on. */
+void vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *snap);
+
+/**
+ * Take the snapshot away from @a queue and wait until no burst uses it: on return its ring, memory and
+ * files are the caller's. Waits for at most one burst.
+ */
+void vhostx_queue_retire(struct vhostx_queue *queue);
+
+/** Forget the position and every fault of a ring that no queue has. */
+void vhostx_ring_reset(struct vhostx_ring *ring);
+
+/** Set the position of a ring that no queue has: payload of SET_VRING_BASE. */
+void vhostx_ring_set_base(struct vhostx_ring *ring, uint32_t base);
+
+/** The position of a ring that no queue has: payload of GET_VRING_BASE's reply. */
+uint32_t vhostx_ring_get_base(const struct vhostx_ring *ring, enum vhostx_format format);
+
+/**
+ * Prepare the ring of a snapshot that is not published: settle the position of a ring that has just
+ * got one, and tell the guest that nobody needs its kicks.
+ *
+ * @param why  set to a sentence for the log when -EINVAL is returned.
+ * @return 0; 1 if a split ring continues at its used index, because that differs from the position
+ *   that the front-end gave; -EINVAL if a packed ring's position is past its size.
+ */
+int vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why);
+
+#endif /* VHOSTX_RING_SNAPSHOT_H */

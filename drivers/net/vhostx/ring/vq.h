@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * What both ring formats share: the cursors, the arrays of fetched chains, the walk over a chain's
+ * buffers, and the contract that split.h and packed.h keep.
+ */
+#ifndef VHOSTX_RING_VQ_H
+#define VHOSTX_RING_VQ_H
+
+#include <rte_common.h>
+#include <rte_prefetch.h>
+
+#include "queue.h"
+
+/*
+ * Memory orderings. Cold: the holder of the port mutex. Guest: the driver of the ring.
+ *
+ * |   | written                       | read                           | without it                     |
+ * |---|-------------------------------|--------------------------------|--------------------------------|
+ * | A | bursts odd (burst), then snap | snap = NULL (cold), then       | both miss each other: memory   |
+ * |   | is read; compiler barrier     | bursts; membarrier between     | is unmapped under a burst      |
+ * | B | snap (cold), release          | snap (burst), acquire          | a snapshot is read half built  |
+ * | C | bursts even (burst), release  | bursts (cold), acquire         | cursors are read too early     |
+ * | D | avail idx or flags (guest),   | the same (fetch), acquire      | a descriptor is read before    |
+ * |   | release                       |                                | the guest has written it       |
+ * | E | used idx or flags (complete), | the same (guest), acquire      | the guest reads a buffer that  |
+ * |   | release                       |                                | is not written yet             |
+ * | F | used idx or flags (complete), | used_event or flags (notify);  | both sides sleep: the guest    |
+ * |   | full fence                    | the guest does the reverse     | waits for a call nobody sends  |
+ */
+
+/** Chains that one fetch looks at, at most. */
+#define VHOSTX_CHAINS 256u
+/** Segments beyond the first that the chains of one fetch have together, at most. */
+#define VHOSTX_SPILL 512u
+
+/** The cursors of a ring: the poller's while a snapshot is published, else the cold side's. */
+struct vhostx_ring {
+	uint16_t last_avail;  /**< next entry to fetch: split a running index, packed a slot */
+	uint16_t last_used;   /**< next entry to write back, likewise */
+	bool avail_wrap;      /**< packed: wrap counter at last_avail */
+	bool used_wrap;       /**< packed: wrap counter at last_used */
+	bool fresh;           /**< nothing was fetched since base was set */
+	bool signalled_valid; /**< signalled means something */
+	uint16_t signalled;   /**< last_used when interrupts were last considered */
+	uint16_t fault;       /**< enum vhostx_cause that stopped the ring, or VHOSTX_NO_CAUSE */
+	uint32_t hint;        /**< region where the last address was found */
+	int64_t base;         /**< cold: payload of SET_VRING_BASE; -1: the ring's own beginning */
+} __rte_cache_aligned;
+
+/** The ring cannot be trusted any more. The control thread reads this while the poller has the ring. */
+static inline void
+vhostx_ring_stop(struct vhostx_ring *ring, enum vhostx_cause cause)
+{
+	__atomic_store_n(&ring->fault, (uint16_t)cause, __ATOMIC_RELAXED);
+}
+
+/** A piece of a buffer that is contiguous in this process. */
+struct vhostx_seg {
+	uint8_t *va;
+	uint32_t len; /**< bytes, at least 1 */
+};
+
+/** A chain as fetched: copied from the ring once, translated, bounded. Also its used record. */
+struct vhostx_chain {
+	uint8_t *va;         /**< first segment; undefined if total is 0 */
+	uint32_t len;        /**< bytes of the first segment */
+	uint32_t total;      /**< bytes of all segments */
+	uint32_t used_len;   /**< what complete reports: bytes written; set by move */
+	uint16_t id;         /**< head (split) or buffer id (packed) */
+	uint16_t ndesc;      /**< ring entries that the chain takes: 1 if split */
+	uint16_t spill;      /**< index of its second segment in the spill array */
+	uint16_t nspill;     /**< segments beyond the first */
+	uint16_t fault;      /**< enum vhostx_cause; the segments are unusable unless NO_CAUSE */
+};
+
+/** What one fetch found. */
+struct vhostx_batch {
+	uint32_t nspill; /**< entries of spill that are taken */
+	struct vhostx_chain chain[VHOSTX_CHAINS];
+	struct vhostx_seg spill[VHOSTX_SPILL];
+};
+
+/** A descriptor of either format, copied from guest memory exactly once. */
+struct vhostx_desc {
+	uint64_t addr;  /**< guest-physical */
+	uint32_t len;   /**< bytes */
+	uint16_t flags; /**< VRING_DESC_F_* */
+	uint16_t tag;   /**< next (split) or buffer id (packed) */
+};
+
+/*
+ * The contract of split.h and packed.h; FMT is split or packed:
+ *
+ * uint16_t FMT_fetch(snap, batch, want, dir): look at up to want chains from last_avail on, without taking
+ *   them; returns how many are in batch. dir is the VRING_DESC_F_WRITE bit that each buffer must
+ *   have. A chain that is wrong is returned with its fault; a ring that is wrong sets ring->fault and ends
+ *   the batch before the entry that cannot be trusted.
+ * void FMT_take(snap, batch, n): the first n chains of the batch are ours: advance last_avail.
+ * void FMT_complete(snap, chain, n): give n chains back, in this order, with their id, ndesc and
+ *   used_len; one release store publishes all (letter E).
+ * bool FMT_wants_call(snap): does the guest want an interrupt for what was completed since the
+ *   last answer (letter F, the fence is the caller's)?
+ */
+
+/** Eight bytes at any address. */
+struct vhostx_word {
+	uint64_t v;
+} __attribute__((packed, may_alias));
+
+/** Read 8 bytes of guest memory once, whatever their alignment. */
+static __rte_always_inline uint64_t
+vhostx_load64(const void *p)
+{
+	return ((const volatile struct vhostx_word *)p)->v;
+}
+
+/** Write 8 bytes of guest memory once, whatever their alignment. */
+static __rte_always_inline void
+vhostx_store64(void *p, uint64_t v)
+{
+	((volatile struct vhostx_word *)p)->v = v;
+}
+
+/** The descriptor in two words of memory, little-endian as virtio 1 has it. */
+static __rte_always_inline struct vhostx_desc
+vhostx_desc_of(uint64_t addr, uint64_t rest, bool packed)
+{
+	struct vhostx_desc d = {
+		.addr = addr,
+		.len = (uint32_t)rest,
+		.flags = packed ? rest >> 48 : rest >> 32,
+		.tag = packed ? rest >> 32 : rest >> 48,
+	};
+	return d;
+}
+
+/** Begin a chain that has no segment yet. */
+static __rte_always_inline void
+vhostx_chain_init(struct vhostx_chain *c, uint16_t id, uint32_t spill)
+{
+	c->len = 0;
+	c->total = 0;
+	c->used_len = 0;
+	c->id = id;
+	c->ndesc = 1;
+	c->spill = spill;
+	c->nspill = 0;
+	c->fault = VHOSTX_NO_CAUSE;
+}
+
+/** Append @a len bytes at @a va. @return false if the spill array is full. */
+static __rte_always_inline bool
+vhostx_chain_append(struct vhostx_batch *b, struct vhostx_chain *c, uint8_t *va, uint32_t len)
+{
+	if (c->total == 0) {
+		c->va = va;
+		c->len = len;
+	} else {
+		if (unlikely(b->nspill == VHOSTX_SPILL))
+			return false;
+		b->spill[b->nspill++] = (struct vhostx_seg){ .va = va, .len = len };
+		c->nspill++;
+	}
+	c->total += len;
+	return true;
+}
+
+/**
+ * Append a buffer of the guest, in as many pieces as it lies in regions.
+ * @return the fault, or VHOSTX_NO_CAUSE. VHOSTX_BAD_CHAIN means that the spill array is full.
+ */
+static inline enum vhostx_cause
+vhostx_chain_add(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhostx_chain *c,
+	const struct vhostx_desc *d)
+{
+	uint64_t addr = d->addr;
+	uint32_t left = d->len;
+
+	if (unlikely(left > UINT32_MAX - c->total))
+		return VHOSTX_BAD_LENGTH;
+	while (left != 0) {
+		uint64_t run;
+		uint8_t *va = vhostx_mem_va(s->mem, &s->ring->hint, addr, &run);
+		uint32_t part;
+
+		if (unlikely(va == NULL))
+			return VHOSTX_BAD_ADDRESS;
+		part = RTE_MIN((uint64_t)left, run);
+		if (unlikely(!vhostx_chain_append(b, c, va, part)))
+			return VHOSTX_BAD_CHAIN;
+		addr += part;
+		left -= part;
+	}
+	return VHOSTX_NO_CAUSE;
+}
+
+/** Append the buffer of a descriptor that is not a table, if its direction is @a dir. */
+static inline enum vhostx_cause
+vhostx_chain_add_buffer(const struct vhostx_snapshot *s, struct vhostx_batch *b,
+	struct vhostx_chain *c, const struct vhostx_desc *d, uint16_t dir)
+{
+	if (unlikely((d->flags & VRING_DESC_F_WRITE) != dir))
+		return VHOSTX_BAD_DIRECTION;
+	return vhostx_chain_add(s, b, c, d);
+}
+
+/** Copy one descriptor of an indirect table, which may cross regions. @return false if unmapped. */
+static inline bool
+vhostx_table_read(const struct vhostx_snapshot *s, uint64_t gpa, struct vhostx_desc *d)
+{
+	const bool packed = s->format == VHOSTX_PACKED;
+	uint8_t copy[sizeof(struct vring_desc)];
+	uint64_t run;
+	const uint8_t *va = vhostx_mem_va(s->mem, &s->ring->hint, gpa, &run);
+
+	if (likely(va != NULL && run >= sizeof(copy))) {
+		*d = vhostx_desc_of(vhostx_load64(va), vhostx_load64(va + 8), packed);
+		return true;
+	}
+	for (uint32_t i = 0; i < sizeof(copy); i++) {
+		va = vhostx_mem_va(s->mem, &s->ring->hint, gpa + i, &run);
+		if (va == NULL)
+			return false;
+		copy[i] = *(const volatile uint8_t *)va;
+	}
+	*d = vhostx_desc_of(vhostx_load64(copy), vhostx_load64(copy + 8), packed);
+	return true;
+}
+
+/**
+ * Append the buffers of the indirect table that @a t names (virtio 1.3, 2.7.5.3 and 2.8.7): linked by
+ * next if split, one after the other if packed.
+ */
+static __rte_noinline enum vhostx_cause
+vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
+	struct vhostx_chain *c, const struct vhostx_desc *t, uint16_t dir)
+{
+	const uint32_t entries = t->len / sizeof(struct vring_desc);
+	enum vhostx_cause fault;
+	struct vhostx_desc d;
+	uint32_t at = 0;
+
+	if (!s->indirect || entries == 0 || t->len % sizeof(struct vring_desc) != 0 ||
+			(t->flags & VRING_DESC_F_NEXT) != 0)
+		return VHOSTX_BAD_INDIRECT;
+	/* The number of steps is bounded by the ring's size: a driver may not build longer chains. */
+	for (uint32_t steps = 0; steps < s->size; steps++) {
+		if (!vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d))
+			return VHOSTX_BAD_ADDRESS;
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return VHOSTX_BAD_INDIRECT;
+		fault = vhostx_chain_add_buffer(s, b, c, &d, dir);
+		if (fault != VHOSTX_NO_CAUSE)
+			return fault;
+		if (s->format == VHOSTX_PACKED) {
+			if (++at == entries)
+				return VHOSTX_NO_CAUSE;
+			continue;
+		}
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			return VHOSTX_NO_CAUSE;
+		at = d.tag;
+		if (at >= entries)
+			return VHOSTX_BAD_CHAIN;
+	}
+	return VHOSTX_BAD_CHAIN;
+}
+
+/**
+ * Append what one ring descriptor names, buffer or table.
+ * @return as vhostx_chain_add().
+ */
+static inline enum vhostx_cause
+vhostx_chain_add_desc(const struct vhostx_snapshot *s, struct vhostx_batch *b,
+	struct vhostx_chain *c, const struct vhostx_desc *d, uint16_t dir)
+{
+	if (d->flags & VRING_DESC_F_INDIRECT)
+		return vhostx_chain_add_table(s, b, c, d, dir);
+	return vhostx_chain_add_buffer(s, b, c, d, dir);
+}
+
+/**
+ * The common chain: one descriptor, one region. Fills @a c completely.
+ * @return false if the general walk has to look at it.
+ */
+static __rte_always_inline bool
+vhostx_chain_single(const struct vhostx_snapshot *s, struct vhostx_chain *c,
+	const struct vhostx_desc *d, uint16_t dir)
+{
+	const struct vhostx_range *range = &s->mem->range[s->ring->hint];
+	const uint64_t off = d->addr - range->gpa;
+	const uint16_t mask = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
+
+	if (unlikely((d->flags & mask) != dir || off >= range->size ||
+			d->len > range->size - off))
+		return false;
+	c->va = range->va + off;
+	c->len = d->len;
+	c->total = d->len;
+	rte_prefetch0(c->va);
+	return true;
+}
+
+/**
+ * Does a chain that did not fit the spill array end the batch before it, to be fetched again as the
+ * first one of the next? The first chain of a batch had all of the array: it is too long for good.
+ */
+static inline bool
+vhostx_chain_deferred(struct vhostx_batch *b, const struct vhostx_chain *c)
+{
+	if (c->fault != VHOSTX_BAD_CHAIN || b->nspill != VHOSTX_SPILL || c == &b->chain[0])
+		return false;
+	b->nspill = c->spill;
+	return true;
+}
+
+/** "The driver asks for an event at index event": virtio 1.3, 2.7.10. */
+static __rte_always_inline bool
+vhostx_need_event(uint16_t event, uint16_t now, uint16_t before)
+{
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
+}
+
+#endif /* VHOSTX_RING_VQ_H */
