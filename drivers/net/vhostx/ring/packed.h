@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The packed format (virtio 1.3, 2.8): fetch, take, complete, wants_call; contract in vq.h. Included by
+ * burst.c alone.
+ */
+#ifndef VHOSTX_RING_PACKED_H
+#define VHOSTX_RING_PACKED_H
+
+#include "vq.h"
+
+#define PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define PACKED_USED (1u << VRING_PACKED_DESC_F_USED)
+
+/* A slot of the ring and the wrap counter that belongs to it. */
+struct packed_pos {
+	uint16_t slot;
+	bool wrap;
+};
+
+static __rte_always_inline struct packed_pos
+packed_step(const struct vhostx_snapshot *s, struct packed_pos p, uint16_t by)
+{
+	uint32_t slot = (uint32_t)p.slot + by;
+
+	if (slot >= s->size) {
+		slot -= s->size;
+		p.wrap = !p.wrap;
+	}
+	p.slot = slot;
+	return p;
+}
+
+static __rte_always_inline struct vhostx_desc
+packed_desc(const struct vhostx_snapshot *s, uint16_t slot)
+{
+	const struct vring_packed_desc *p = &s->packed.desc[slot];
+	/* D: flags are in this word; pairs with the guest's release of them. */
+	const uint64_t rest = __atomic_load_n((const uint64_t *)&p->len, __ATOMIC_ACQUIRE);
+
+	return vhostx_desc_of(vhostx_load64(&p->addr), rest, true);
+}
+
+/* Available: the avail bit is the wrap counter, the used bit its inverse (virtio 1.3, 2.8.1). */
+static __rte_always_inline bool
+packed_is_avail(const struct vhostx_desc *d, bool wrap)
+{
+	return (d->flags & (PACKED_AVAIL | PACKED_USED)) == (wrap ? PACKED_AVAIL : PACKED_USED);
+}
+
+/*
+ * The general walk. It goes on to the end of the chain even after a fault, because only there are the
+ * buffer id and the number of slots known. Returns false if there is no end.
+ */
+static __rte_noinline bool
+packed_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhostx_chain *c,
+	struct vhostx_desc d, struct packed_pos p, uint16_t dir)
+{
+	for (uint32_t steps = 1; steps <= s->size; steps++) {
+		if (c->fault == VHOSTX_NO_CAUSE)
+			c->fault = vhostx_chain_add_desc(s, b, c, &d, dir);
+		if (!(d.flags & VRING_DESC_F_NEXT)) {
+			c->id = d.tag;
+			c->ndesc = steps;
+			return true;
+		}
+		p = packed_step(s, p, 1);
+		d = packed_desc(s, p.slot);
+	}
+	return false;
+}
+
+static __rte_always_inline uint16_t
+packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
+{
+	struct packed_pos p = { .slot = s->ring->last_avail, .wrap = s->ring->avail_wrap };
+	uint32_t slots = 0;
+	uint16_t n;
+
+	b->nspill = 0;
+	for (n = 0; n < want && slots < s->size; n++) {
+		struct vhostx_chain *c = &b->chain[n];
+		const struct vhostx_desc d = packed_desc(s, p.slot);
+
+		if (!packed_is_avail(&d, p.wrap))
+			break;
+		vhostx_chain_init(c, d.tag, b->nspill);
+		if (unlikely(!vhostx_chain_single(s, c, &d, dir))) {
+			if (!packed_walk(s, b, c, d, p, dir)) {
+				vhostx_ring_stop(s->ring, VHOSTX_BAD_HEAD);
+				break;
+			}
+			if (vhostx_chain_deferred(b, c))
+				break;
+		}
+		slots += c->ndesc;
+		if (unlikely(slots > s->size)) {
+			vhostx_ring_stop(s->ring, VHOSTX_BAD_INDEX);
+			break;
+		}
+		p = packed_step(s, p, c->ndesc);
+	}
+	return n;
+}
+
+static __rte_always_inline void
+packed_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	struct vhostx_ring *ring = s->ring;
+	struct packed_pos p = { .slot = ring->last_avail, .wrap = ring->avail_wrap };
+
+	for (uint16_t i = 0; i < n; i++)
+		p = packed_step(s, p, b->chain[i].ndesc);
+	ring->last_avail = p.slot;
+	ring->avail_wrap = p.wrap;
+}
+
+/* The second word of a used descriptor (virtio 1.3, 2.8.8): both bits are the wrap counter. */
+static __rte_always_inline uint64_t
+packed_used_word(const struct vhostx_chain *c, bool wrap)
+{
+	uint64_t flags = wrap ? PACKED_AVAIL | PACKED_USED : 0;
+
+	if (c->used_len != 0)
+		flags |= VRING_DESC_F_WRITE;
+	return c->used_len | (uint64_t)c->id << 32 | flags << 48;
+}
+
+static __rte_always_inline void
+packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+{
+	struct vhostx_ring *ring = s->ring;
+	const struct packed_pos first = { .slot = ring->last_used, .wrap = ring->used_wrap };
+	struct packed_pos p = first;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (i != 0)
+			vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
+		p = packed_step(s, p, c[i].ndesc);
+	}
+	/* E: the guest goes no further than the first until its flags change. */
+	__atomic_store_n((uint64_t *)&s->packed.desc[first.slot].len,
+		packed_used_word(&c[0], first.wrap), __ATOMIC_RELEASE);
+	ring->last_used = p.slot;
+	ring->used_wrap = p.wrap;
+}
+
+/* Was the slot that the driver named passed since it was last asked (virtio 1.3, 2.8.10)? */
+static __rte_always_inline bool
+packed_passed(const struct vhostx_snapshot *s, uint16_t off_wrap, uint16_t before)
+{
+	const struct vhostx_ring *ring = s->ring;
+	uint16_t event = off_wrap & 0x7fff;
+
+	if ((off_wrap >> 15) != ring->used_wrap)
+		event -= s->size;
+	if (ring->last_used <= before)
+		before -= s->size;
+	return vhostx_need_event(event, ring->last_used, before);
+}
+
+static __rte_always_inline bool
+packed_wants_call(const struct vhostx_snapshot *s)
+{
+	struct vhostx_ring *ring = s->ring;
+	const uint16_t before = ring->signalled;
+	const bool valid = ring->signalled_valid;
+	const uint32_t event = __atomic_load_n((const uint32_t *)s->packed.driver, __ATOMIC_RELAXED);
+	const uint16_t flags = event >> 16;
+
+	ring->signalled = ring->last_used;
+	ring->signalled_valid = true;
+	if (flags == VRING_PACKED_EVENT_FLAG_DISABLE)
+		return false;
+	if (flags != VRING_PACKED_EVENT_FLAG_DESC || !s->event_idx || !valid)
+		return true;
+	return packed_passed(s, (uint16_t)event, before);
+}
+
+#endif /* VHOSTX_RING_PACKED_H */
