@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Device state becomes a snapshot: the one function that validates what the front-end has said of a
+ * ring.
+ */
+#ifndef VHOSTX_USER_BUILD_H
+#define VHOSTX_USER_BUILD_H
+
+#include "../ring/snapshot.h"
+#include "backend.h"
+
+/**
+ * Fill @a snap for ring @a idx; its ring pointer and call_blocks are the caller's to set.
+ *
+ * @param why  set to a sentence for the log when -EINVAL is returned.
+ * @return 0; -EAGAIN if the front-end has not said all yet; -EINVAL if what it said cannot be: a size
+ *   that the format does not allow, an address outside guest memory or not aligned, a ring that crosses
+ *   from one region to another.
+ */
+int vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *snap,
+	const char **why);
+
+#endif /* VHOSTX_USER_BUILD_H */
