@@ -36,6 +36,7 @@ class Config:
     rx_layout: Layout = DIRECT
     tx_layout: Layout = DIRECT
     rx_size: int = 2060           # of one receive chain, header included
+    rx_limit: int = None          # receive chains lent at most, None: all
     start: int = 0                # ring index that fresh rings begin at
     wrap: int = 1                 # packed: wrap counter they begin with
     add_regions: bool = False     # ADD_MEM_REG for each instead of one table
@@ -143,6 +144,24 @@ class Frontend:
         self.share_memory()
         self.resume_rings()
 
+    def reset(self):
+        """RESET_DEVICE, then as after a reboot of the guest: fresh rings."""
+        self.say(Msg.RESET_DEVICE)
+        self._drop_rings()
+        self.say(Msg.SET_FEATURES, protocol.u64(self.features))
+        self.share_memory()
+        self.make_rings()
+        self.start()
+
+    def _drop_rings(self):
+        for vring in self.vrings:
+            vring.ring.close()
+            os.close(vring.kick)
+            os.close(vring.call)
+        for queue in self.tx + self.rx:
+            queue.pool.close()
+        self.vrings, self.tx, self.rx = [], [], []
+
     def resume_rings(self):
         """Start all rings where the device left them."""
         for vring in self.vrings:
@@ -213,8 +232,10 @@ class Frontend:
             self.tx.append(TxQueue(ring, pool, self.header_length(), cfg.tx_layout))
             return
         merge = bool(self.features & Feature.MRG_RXBUF)
-        self.rx.append(RxQueue(ring, pool, self.header_length(), cfg.rx_layout,
-                               cfg.rx_size, merge, cfg.strict))
+        queue = RxQueue(ring, pool, self.header_length(), cfg.rx_layout, cfg.rx_size,
+                        merge, cfg.strict)
+        queue.limit = cfg.rx_limit
+        self.rx.append(queue)
 
     def start(self):
         """Set up, start and enable every ring, then DRIVER_OK."""
@@ -340,9 +361,9 @@ class Frontend:
     def echo(self, pair, frames, timeout=None):
         """Send frames through a back-end that loops them; assert they return.
 
-        A few are under way at a time, as the rings allow.
+        As many are under way at a time as the receive ring has room for.
         """
-        window = max(1, min(32, self.config.size // 8))
+        window = self._window(pair, max(map(len, frames)))
         for at in range(0, len(frames), window):
             part = frames[at:at + window]
             self.send_burst(pair, part)
@@ -350,6 +371,12 @@ class Frontend:
                 got = self.recv(pair, timeout)
                 assert got == sent, difference(at + number, sent, got)
             self.tx[pair].reap()
+
+    def _window(self, pair, longest):
+        """How many frames of this length the lent receive chains can hold."""
+        queue = self.rx[pair]
+        each = -(-(longest + queue.header_length) // queue.size)
+        return max(1, min(32, len(queue.ring.outstanding) // each))
 
     def wait(self, look, what, timeout=None, wake=None):
         """Look until it is true; wake is the vring whose call would tell."""

@@ -10,6 +10,7 @@ driver's.
 
 import mmap
 import os
+import threading
 
 from . import protocol
 
@@ -65,6 +66,7 @@ class Memory:
     def __init__(self, regions=()):
         self.regions = sorted(regions, key=lambda r: r.gpa)
         self._last = None
+        self._lock = threading.RLock()  # queues may allocate from threads
 
     @classmethod
     def simple(cls, size=64 << 20, gpa=0):
@@ -78,6 +80,16 @@ class Memory:
         return cls(Region(gpa + i * size, size,
                           user=USER_BASE + (count - i) * 2 * gap)
                    for i in range(count))
+
+    @classmethod
+    def one_file(cls, areas, gap=0):
+        """Regions (gpa, size) of one file, gap bytes apart in it."""
+        regions, offset = [], 0
+        for gpa, size in areas:
+            fd = regions[0].fd if regions else None
+            regions.append(Region(gpa, size, offset=offset, fd=fd))
+            offset += size + gap
+        return cls(regions)
 
     def add(self, region):
         """Plug a region in; telling the back-end is the caller's job."""
@@ -151,12 +163,13 @@ class Memory:
 
     def alloc(self, length, align=64):
         """Claim free guest-physical memory within one region."""
-        for region in self.regions:
-            for start, end in region.free:
-                gpa = -(-start // align) * align
-                if gpa + length <= end:
-                    self.claim(gpa, length)
-                    return gpa
+        with self._lock:
+            for region in self.regions:
+                for start, end in region.free:
+                    gpa = -(-start // align) * align
+                    if gpa + length <= end:
+                        self.claim(gpa, length)
+                        return gpa
         raise MemoryError(f"no {length} bytes of guest memory left")
 
     def alloc_crossing(self, length, before=None):
@@ -165,11 +178,12 @@ class Memory:
         before is how many of its bytes lie in the first region.
         """
         before = length // 2 if before is None else before
-        for low, high in zip(self.regions, self.regions[1:]):
-            gpa = low.end - before
-            if low.end == high.gpa and self.is_free(gpa, length):
-                self.claim(gpa, length)
-                return gpa
+        with self._lock:
+            for low, high in zip(self.regions, self.regions[1:]):
+                gpa = low.end - before
+                if low.end == high.gpa and self.is_free(gpa, length):
+                    self.claim(gpa, length)
+                    return gpa
         raise MemoryError("no border of adjacent regions left")
 
     def is_free(self, gpa, length):
@@ -190,9 +204,10 @@ class Memory:
 
     def release(self, gpa, length):
         """Give a claimed range back."""
-        for region, off, part in self.pieces(gpa, length):
-            holes = sorted(region.free + [(region.gpa + off, region.gpa + off + part)])
-            region.free = _merged(holes)
+        with self._lock:
+            for region, off, part in self.pieces(gpa, length):
+                start = region.gpa + off
+                region.free = _merged(sorted(region.free + [(start, start + part)]))
 
 
 def _hole(region, gpa, length):

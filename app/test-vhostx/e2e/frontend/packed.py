@@ -125,10 +125,22 @@ class PackedRing(Ring):
             if not self._is_used():
                 return out
 
+    def pending(self):
+        """Used chains that used() has not taken yet, if all are one descriptor."""
+        count, slot, wrap = 0, self.last_used, self.used_wrap
+        while count < self.size and self._marked_used(slot, wrap):
+            count += 1
+            slot += 1
+            if slot == self.size:
+                slot, wrap = 0, wrap ^ 1
+        return count
+
+    def _marked_used(self, slot, wrap):
+        flags = self.memory.load(self.desc + DESC_SIZE * slot + 14, 2)
+        return flags & (AVAIL | USED) == (AVAIL | USED if wrap else 0)
+
     def _is_used(self):
-        flags = self.memory.load(self.desc + DESC_SIZE * self.last_used + 14, 2)
-        wanted = AVAIL | USED if self.used_wrap else 0
-        if flags & (AVAIL | USED) != wanted:
+        if not self._marked_used(self.last_used, self.used_wrap):
             return False
         if not self.outstanding:
             raise GuestFault(f"slot {self.last_used} used, nothing was lent")

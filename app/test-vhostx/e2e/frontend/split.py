@@ -121,6 +121,10 @@ class SplitRing(Ring):
             raise GuestFault(f"used idx {idx} ends inside an in-order batch")
         return out
 
+    def pending(self):
+        """Used chains that used() has not taken yet."""
+        return (self.memory.load(self.used_ring + 2, 2) - self.last_used) & 0xFFFF
+
     def used_entry(self, position):
         """(id, len) in the used ring at a free-running position."""
         gpa = self.used_ring + 4 + 8 * (position % self.size)
