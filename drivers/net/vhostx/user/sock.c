@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * One socket of a port. Connections are made, served and dropped on the control thread alone; another
+ * thread can only send a reply or close the whole.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+
+#include "../vhostx_log.h"
+#include "loop.h"
+#include "sock.h"
+#include "sock_path.h"
+
+/** Most receive or accept calls per wake-up: one talkative front-end must not hold up the others. */
+#define SOCK_BURST 32
+/** How long accepting rests when the process has no file descriptor left. */
+#define SOCK_PAUSE_US 100000u
+#define SOCK_FIRST_RETRY_US 1000u
+
+/** What one receive call came to. */
+enum sock_step {
+	SOCK_MORE,    /**< some bytes of a message */
+	SOCK_MESSAGE, /**< a message is complete */
+	SOCK_EMPTY,   /**< nothing to read now */
+	SOCK_GONE,    /**< hang-up, or a message that cannot be taken */
+};
+
+/*
+ * All fields are guarded by conf.lock. The timer is the first source to be made and the last to be
+ * deleted, and sources are released in that order: its release is the end of the socket.
+ */
+struct vhostx_sock {
+	struct vhostx_sock_conf conf;    /**< the caller's */
+	struct vhostx_source *timer;     /**< next attempt to connect, or end of the rest in accepting */
+	struct vhostx_source *listening; /**< server: NULL while accepting rests */
+	struct vhostx_source *reading;   /**< of the connection */
+	struct vhostx_sock_path file;    /**< server: what listens; a client's fd is -1 */
+	int fd;                          /**< the connection; -1: none */
+	uint64_t since_us;               /**< when the connection came, CLOCK_MONOTONIC */
+	uint32_t retry_us;               /**< client: wait before the next attempt */
+	int logged;                      /**< errno of connect or accept that the log has already */
+	bool opened;                     /**< open succeeded: release() is due at the end */
+	size_t received;                 /**< bytes of msg so far, header included */
+	struct vhostx_msg msg;           /**< being received; its files belong to the socket */
+};
+
+static uint64_t
+sock_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/** Empty the message buffer, closing the files that are in it. */
+static void
+sock_forget_msg(struct vhostx_sock *sock)
+{
+	vhostx_msg_close_fds(&sock->msg);
+	sock->msg.nr_fds = 0;
+	sock->msg.header = (struct vhostx_msg_header){ 0 };
+	sock->received = 0;
+}
+
+/** End the connection without telling anybody. */
+static void
+sock_hang_up(struct vhostx_sock *sock)
+{
+	vhostx_loop_del(sock->reading);
+	sock->reading = NULL;
+	if (sock->fd >= 0)
+		close(sock->fd);
+	sock->fd = -1;
+	sock_forget_msg(sock);
+}
+
+/** Let the next attempt to connect come after the wait that is due, and double that. */
+static void
+sock_retry(struct vhostx_sock *sock)
+{
+	vhostx_loop_arm(sock->timer, sock->retry_us);
+	sock->retry_us = sock->retry_us == 0 ? SOCK_FIRST_RETRY_US :
+		RTE_MIN(2 * sock->retry_us, VHOSTX_SOCK_RETRY_MAX_US);
+}
+
+/** The connection is over: tell the owner, and as a client look for the next. */
+static void
+sock_drop(struct vhostx_sock *sock)
+{
+	sock_hang_up(sock);
+	VHOSTX_LOG(INFO, sock->conf.name, "the front-end on %s is disconnected", sock->conf.path);
+	sock->conf.ops->disconnected(sock->conf.ctx);
+	if (!sock->conf.client || sock->timer == NULL)
+		return;
+	if (sock_now_us() - sock->since_us >= VHOSTX_SOCK_RETRY_MAX_US)
+		sock->retry_us = 0;
+	sock_retry(sock);
+}
+
+static enum sock_step
+sock_refuse_msg(const struct vhostx_sock *sock, const char *why)
+{
+	VHOSTX_LOG(ERR, sock->conf.name, "message %s (%u) refused, %s; the connection is closed",
+		vhostx_msg_name(sock->msg.header.request), sock->msg.header.request, why);
+	return SOCK_GONE;
+}
+
+/** Take one file into the message, or close it if the message is full. @return whether it fitted. */
+static bool
+sock_keep_fd(struct vhostx_msg *msg, int fd)
+{
+	if (msg->nr_fds == VHOSTX_MSG_FDS) {
+		close(fd);
+		return false;
+	}
+	msg->fds[msg->nr_fds++] = fd;
+	return true;
+}
+
+/** Take every file that came with a receive call. @return whether all fitted into the message. */
+static bool
+sock_keep_fds(struct vhostx_msg *msg, struct msghdr *hdr)
+{
+	struct cmsghdr *cmsg;
+	bool fitted = true;
+	size_t i, nr;
+	int fd;
+
+	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL; cmsg = CMSG_NXTHDR(hdr, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+		for (i = 0; i < nr; i++) {
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+			fitted &= sock_keep_fd(msg, fd);
+		}
+	}
+	return fitted;
+}
+
+/**
+ * The part of the message that is still to come: first the header alone, for its size tells where this
+ * message ends, and no byte of the next may be taken with it lest its files come along.
+ */
+static struct iovec
+sock_missing(struct vhostx_sock *sock)
+{
+	const size_t header = sizeof(sock->msg.header);
+	const size_t got = sock->received;
+
+	if (got < header)
+		return (struct iovec){ (uint8_t *)&sock->msg.header + got, header - got };
+	return (struct iovec){ sock->msg.payload.bytes + (got - header),
+		header + sock->msg.header.size - got };
+}
+
+/** What the message came to, now that some bytes of it are there. */
+static enum sock_step
+sock_judge(struct vhostx_sock *sock)
+{
+	const struct vhostx_msg *msg = &sock->msg;
+
+	if (sock->received < sizeof(msg->header))
+		return SOCK_MORE;
+	if (msg->header.size > sizeof(msg->payload))
+		return sock_refuse_msg(sock, "its payload is longer than any");
+	return sock->received == sizeof(msg->header) + msg->header.size ? SOCK_MESSAGE : SOCK_MORE;
+}
+
+static enum sock_step
+sock_judge_error(const struct vhostx_sock *sock, int err)
+{
+	if (err == EAGAIN)
+		return SOCK_EMPTY;
+	if (err == EINTR)
+		return SOCK_MORE;
+	VHOSTX_LOG(INFO, sock->conf.name, "cannot receive from %s: %s",
+		sock->conf.path, strerror(err));
+	return SOCK_GONE;
+}
+
+/** One receive call. */
+static enum sock_step
+sock_receive(struct vhostx_sock *sock)
+{
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(VHOSTX_MSG_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = sock_missing(sock);
+	struct msghdr hdr = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	bool fitted;
+	ssize_t len;
+
+	len = recvmsg(sock->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (len < 0)
+		return sock_judge_error(sock, errno);
+	fitted = sock_keep_fds(&sock->msg, &hdr);
+	if (len == 0)
+		return sock->received == 0 ? SOCK_GONE :
+			sock_refuse_msg(sock, "the front-end hung up in the middle of it");
+	sock->received += len;
+	if (!fitted || ((hdr.msg_flags & MSG_CTRUNC) && sock->msg.nr_fds == VHOSTX_MSG_FDS))
+		return sock_refuse_msg(sock, "it comes with more than 8 files");
+	/* The kernel says the same when it cannot open the files here. */
+	if (hdr.msg_flags & MSG_CTRUNC)
+		return sock_refuse_msg(sock, "its files cannot be taken (too many open files?)");
+	return sock_judge(sock);
+}
+
+/** One step of serving the connection. @return whether another step makes sense now. */
+static bool
+sock_serve(struct vhostx_sock *sock)
+{
+	int ret;
+
+	switch (sock_receive(sock)) {
+	case SOCK_MORE:
+		return true;
+	case SOCK_MESSAGE:
+		ret = sock->conf.ops->message(sock->conf.ctx, &sock->msg);
+		sock_forget_msg(sock);
+		if (ret >= 0)
+			return true;
+		break;
+	case SOCK_EMPTY:
+		return false;
+	case SOCK_GONE:
+		break;
+	}
+	if (sock->fd >= 0)
+		sock_drop(sock);
+	return false;
+}
+
+/** The connection has something to read, or is hung up. */
+static void
+sock_on_readable(void *arg)
+{
+	struct vhostx_sock *sock = arg;
+	unsigned int i;
+
+	pthread_mutex_lock(sock->conf.lock);
+	/* No connection: another thread closed the socket while this one was on its way here. */
+	for (i = 0; i < SOCK_BURST && sock->fd >= 0; i++)
+		if (!sock_serve(sock))
+			break;
+	pthread_mutex_unlock(sock->conf.lock);
+}
+
+/** Make @a fd the connection; closes it on error. */
+static int
+sock_begin(struct vhostx_sock *sock, int fd)
+{
+	sock->reading = vhostx_loop_add_fd(fd, sock_on_readable, NULL, sock);
+	if (sock->reading == NULL) {
+		const int err = errno;
+
+		close(fd);
+		return -err;
+	}
+	sock->fd = fd;
+	sock->since_us = sock_now_us();
+	VHOSTX_LOG(INFO, sock->conf.name, "a front-end is connected on %s", sock->conf.path);
+	sock->conf.ops->connected(sock->conf.ctx);
+	return 0;
+}
+
+/** Has the peer of @a fd closed it? What it has sent before may still be there to read. */
+static bool
+sock_is_dead(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/** Has the peer of @a fd closed it without a word, as whoever looks if a socket is live does? */
+static bool
+sock_is_probe(int fd)
+{
+	uint8_t byte;
+
+	return recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/** Serve the new connection @a fd, or refuse it. */
+static void
+sock_take(struct vhostx_sock *sock, int fd)
+{
+	int ret;
+
+	if (sock_is_probe(fd)) {
+		close(fd);
+		return;
+	}
+	/*
+	 * A front-end that was restarted may be here before its old connection's end was seen. What the
+	 * old one left unread is dropped: nobody waits for an answer, and its end undoes whatever it
+	 * asked for.
+	 */
+	if (sock->fd >= 0 && sock_is_dead(sock->fd))
+		sock_drop(sock);
+	if (sock->file.fd < 0) {
+		close(fd);
+		return;
+	}
+	if (sock->fd >= 0) {
+		VHOSTX_LOG(WARNING, sock->conf.name, "a second front-end on %s was closed: "
+			"the port serves one at a time", sock->conf.path);
+		close(fd);
+		return;
+	}
+	ret = sock_begin(sock, fd);
+	if (ret < 0)
+		VHOSTX_LOG(ERR, sock->conf.name, "cannot serve the front-end on %s: %s",
+			sock->conf.path, strerror(-ret));
+}
+
+/**
+ * Accepting failed: the connection stays in the queue, so epoll would come back at once. Look away for
+ * a while; one line tells of any number of failures in a row.
+ */
+static void
+sock_rest(struct vhostx_sock *sock, int err)
+{
+	if (err != sock->logged)
+		VHOSTX_LOG(ERR, sock->conf.name, "cannot accept a front-end on %s, trying on: %s",
+			sock->conf.path, strerror(err));
+	sock->logged = err;
+	vhostx_loop_del(sock->listening);
+	sock->listening = NULL;
+	vhostx_loop_arm(sock->timer, SOCK_PAUSE_US);
+}
+
+/** Accept one connection. @return whether there may be another one now. */
+static bool
+sock_accept(struct vhostx_sock *sock)
+{
+	const int fd = accept4(sock->file.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0) {
+		sock->logged = 0;
+		sock_take(sock, fd);
+		return true;
+	}
+	if (errno == EINTR || errno == ECONNABORTED)
+		return true;
+	if (errno != EAGAIN)
+		sock_rest(sock, errno);
+	return false;
+}
+
+/** Somebody wants to connect. */
+static void
+sock_on_knock(void *arg)
+{
+	struct vhostx_sock *sock = arg;
+	unsigned int i;
+
+	pthread_mutex_lock(sock->conf.lock);
+	for (i = 0; i < SOCK_BURST && sock->listening != NULL; i++)
+		if (!sock_accept(sock))
+			break;
+	pthread_mutex_unlock(sock->conf.lock);
+}
+
+/** Watch the listening socket; later, if that fails. */
+static void
+sock_watch(struct vhostx_sock *sock)
+{
+	sock->listening = vhostx_loop_add_fd(sock->file.fd, sock_on_knock, NULL, sock);
+	if (sock->listening == NULL)
+		vhostx_loop_arm(sock->timer, SOCK_PAUSE_US);
+}
+
+/** Client: one attempt. */
+static void
+sock_connect(struct vhostx_sock *sock)
+{
+	int ret = vhostx_sock_path_dial(sock->conf.path);
+
+	if (ret >= 0)
+		ret = sock_begin(sock, ret);
+	if (ret >= 0) {
+		sock->logged = 0;
+		return;
+	}
+	/* One line for any number of attempts that fail alike. */
+	if (ret != -sock->logged)
+		VHOSTX_LOG(INFO, sock->conf.name, "no front-end on %s yet, trying on: %s",
+			sock->conf.path, strerror(-ret));
+	sock->logged = -ret;
+	sock_retry(sock);
+}
+
+/** Time for the next attempt to connect, or to accept again. */
+static void
+sock_on_timer(void *arg)
+{
+	struct vhostx_sock *sock = arg;
+
+	pthread_mutex_lock(sock->conf.lock);
+	if (sock->timer != NULL) {
+		if (sock->conf.client)
+			sock_connect(sock);
+		else
+			sock_watch(sock);
+	}
+	pthread_mutex_unlock(sock->conf.lock);
+}
+
+/** The last source is gone: so is the socket. */
+static void
+sock_on_release(void *arg)
+{
+	struct vhostx_sock *sock = arg;
+	const struct vhostx_sock_conf conf = sock->conf;
+	const bool opened = sock->opened;
+
+	free(sock);
+	if (!opened)
+		return;
+	/* Whoever closed the socket may still hold the lock that release() destroys: wait for him. */
+	pthread_mutex_lock(conf.lock);
+	pthread_mutex_unlock(conf.lock);
+	conf.ops->release(conf.ctx);
+}
+
+static void
+sock_log_open(const struct vhostx_sock *sock, int err)
+{
+	const char *name = sock->conf.name, *path = sock->conf.path;
+
+	switch (err) {
+	case EADDRINUSE:
+		VHOSTX_LOG(ERR, name, "%s is in use by another process or port; "
+			"stop that one or give another iface", path);
+		break;
+	case EEXIST:
+		VHOSTX_LOG(ERR, name, "%s is there and is not a socket; "
+			"remove it or give another iface", path);
+		break;
+	case ENOENT:
+		VHOSTX_LOG(ERR, name, "the folder of %s is not there; create it", path);
+		break;
+	default:
+		VHOSTX_LOG(ERR, name, "cannot open %s: %s", path, strerror(err));
+	}
+}
+
+/** Make file and sources of a socket whose timer is there. @return 0 or -errno. */
+static int
+sock_start(struct vhostx_sock *sock)
+{
+	int ret;
+
+	if (sock->conf.client) {
+		vhostx_loop_arm(sock->timer, 0);
+		return 0;
+	}
+	ret = vhostx_sock_path_listen(&sock->file, sock->conf.path);
+	if (ret < 0)
+		return ret;
+	sock->listening = vhostx_loop_add_fd(sock->file.fd, sock_on_knock, NULL, sock);
+	if (sock->listening == NULL) {
+		ret = -errno;
+		vhostx_sock_path_close(&sock->file);
+	}
+	return ret;
+}
+
+int
+vhostx_sock_open(const struct vhostx_sock_conf *conf, struct vhostx_sock **sock)
+{
+	struct vhostx_sock *new = calloc(1, sizeof(*new));
+	int ret;
+
+	*sock = NULL;
+	if (new == NULL)
+		return -ENOMEM;
+	new->conf = *conf;
+	new->file.fd = -1;
+	new->fd = -1;
+	new->timer = vhostx_loop_add_timer(sock_on_timer, sock_on_release, new);
+	if (new->timer == NULL) {
+		ret = -errno;
+		sock_log_open(new, -ret);
+		free(new);
+		return ret;
+	}
+	ret = sock_start(new);
+	if (ret < 0) {
+		sock_log_open(new, -ret);
+		vhostx_loop_del(new->timer); /* frees it, and calls nobody */
+		return ret;
+	}
+	new->opened = true;
+	*sock = new;
+	return 0;
+}
+
+int
+vhostx_sock_send(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
+	const void *payload)
+{
+	struct iovec iov[] = {
+		{ (void *)(uintptr_t)header, sizeof(*header) },
+		{ (void *)(uintptr_t)payload, header->size },
+	};
+	const struct msghdr hdr = { .msg_iov = iov, .msg_iovlen = RTE_DIM(iov) };
+	ssize_t len;
+
+	if (sock->fd < 0)
+		return -ENOTCONN;
+	len = sendmsg(sock->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (len < 0)
+		return -errno;
+	/* The rest of a reply would have to wait: the front-end does not read. */
+	return (size_t)len == sizeof(*header) + header->size ? 0 : -EAGAIN;
+}
+
+bool
+vhostx_sock_connected(const struct vhostx_sock *sock)
+{
+	return sock->fd >= 0;
+}
+
+void
+vhostx_sock_close(struct vhostx_sock *sock)
+{
+	struct vhostx_source *timer;
+
+	if (sock == NULL)
+		return;
+	vhostx_loop_del(sock->listening);
+	sock->listening = NULL;
+	vhostx_sock_path_close(&sock->file);
+	sock_hang_up(sock);
+	/* Last, see struct vhostx_sock; callbacks on their way here see that it is gone. */
+	timer = sock->timer;
+	sock->timer = NULL;
+	vhostx_loop_del(timer);
+}
