@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Guest memory: mappings that are counted by reference, and the tables that translate addresses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/memfd.h>
+
+#include <rte_bitops.h>
+
+#include "region.h"
+
+struct vhostx_map {
+	uint32_t refs;                 /* atomic; by every holder */
+	struct vhostx_region_desc desc; /* constant, like all that follows: what was mapped */
+	dev_t dev;                     /* the file: with ino what tells it from others */
+	ino_t ino;
+	void *addr;                    /* what mmap returned */
+	size_t len;                    /* bytes from addr that are mapped */
+	uint8_t *va;                   /* the region's first byte, at or after addr */
+	bool sealed;                   /* the file cannot shrink: no access can raise SIGBUS */
+};
+
+/* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
+static unsigned int map_live;
+
+/* --- one mapping ------------------------------------------------------------------------------ */
+
+/* The unit that the file's mappings come in: the page, on hugetlbfs the huge page. */
+static uint64_t
+map_align(const struct stat *st)
+{
+	const uint64_t page = sysconf(_SC_PAGESIZE);
+	const uint64_t block = st->st_blksize;
+
+	return block > page && (block & (block - 1)) == 0 ? block : page;
+}
+
+/*
+ * Does the file hold the whole region? A byte past its end would raise SIGBUS in the poller.
+ * Devices (device-DAX) have no size; anything else that is no regular file is no memory either.
+ */
+static int
+map_check_file(const struct vhostx_region_desc *desc, const struct stat *st, const char **why)
+{
+	if (S_ISCHR(st->st_mode))
+		return 0;
+	if (!S_ISREG(st->st_mode)) {
+		*why = "guest memory is not in a file that can be mapped; use memfd or hugetlbfs";
+		return -EINVAL;
+	}
+	if (desc->mmap_offset <= (uint64_t)st->st_size &&
+			desc->size <= (uint64_t)st->st_size - desc->mmap_offset)
+		return 0;
+	*why = "guest memory is smaller than the front-end says; "
+		"give the file behind it its full size";
+	return -EINVAL;
+}
+
+static const char *
+map_why(int err)
+{
+	switch (err) {
+	case EACCES:
+	case EPERM:
+		return "guest memory is not shared; start QEMU with share=on";
+	case ENOMEM:
+		return "no room to map guest memory; raise the limits of this process "
+			"(vm.max_map_count, ulimit -v) or give hugetlbfs more pages";
+	default:
+		return "guest memory cannot be mapped; use memfd or hugetlbfs";
+	}
+}
+
+static bool
+map_is_same(const struct vhostx_map *map, const struct vhostx_region_desc *desc,
+	const struct stat *st)
+{
+	return map->desc.gpa == desc->gpa && map->desc.uva == desc->uva &&
+		map->desc.size == desc->size && map->desc.mmap_offset == desc->mmap_offset &&
+		map->dev == st->st_dev && map->ino == st->st_ino;
+}
+
+/* Map a region whose description and file were checked. */
+static int
+map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
+	struct vhostx_map **out, const char **why)
+{
+	const uint64_t align = map_align(st);
+	const uint64_t start = RTE_ALIGN_FLOOR(desc->mmap_offset, align);
+	const uint64_t skip = desc->mmap_offset - start;
+	const int seals = fcntl(fd, F_GET_SEALS);
+	struct vhostx_map *map = calloc(1, sizeof(*map));
+	int err;
+
+	if (map == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	map->len = RTE_ALIGN_CEIL(skip + desc->size, align);
+	map->addr = mmap(NULL, map->len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
+	if (map->addr == MAP_FAILED) {
+		err = errno;
+		*why = map_why(err);
+		free(map);
+		return -err;
+	}
+	map->refs = 1;
+	map->desc = *desc;
+	map->dev = st->st_dev;
+	map->ino = st->st_ino;
+	map->va = (uint8_t *)map->addr + skip;
+	map->sealed = seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+	__atomic_fetch_add(&map_live, 1, __ATOMIC_RELAXED);
+	*out = map;
+	return 0;
+}
+
+static struct vhostx_map *
+map_get(struct vhostx_map *map)
+{
+	/* Whoever takes a reference has one, or a table that has: no ordering is needed. */
+	__atomic_fetch_add(&map->refs, 1, __ATOMIC_RELAXED);
+	return map;
+}
+
+/* --- a table under construction --------------------------------------------------------------- */
+
+/* An empty table with room for @a room regions. */
+static struct vhostx_mem *
+mem_alloc(uint32_t room)
+{
+	const uint32_t ranges = RTE_MAX(room, 1u);
+	struct vhostx_mem *mem = calloc(1, sizeof(*mem) + ranges * sizeof(mem->range[0]) +
+		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0])));
+
+	if (mem == NULL)
+		return NULL;
+	mem->uva = (uint64_t *)&mem->range[ranges];
+	mem->map = (struct vhostx_map **)&mem->uva[room];
+	return mem;
+}
+
+/* Put a reference to @a map, which becomes the table's, in the place that its gpa asks for. */
+static void
+mem_insert(struct vhostx_mem *mem, struct vhostx_map *map)
+{
+	uint32_t i = mem->nr++;
+
+	for (; i > 0 && mem->range[i - 1].gpa > map->desc.gpa; i--) {
+		mem->range[i] = mem->range[i - 1];
+		mem->uva[i] = mem->uva[i - 1];
+		mem->map[i] = mem->map[i - 1];
+	}
+	mem->range[i] = (struct vhostx_range) {
+		.gpa = map->desc.gpa, .size = map->desc.size, .va = map->va,
+	};
+	mem->uva[i] = map->desc.uva;
+	mem->map[i] = map;
+}
+
+/* Do two spans of addresses, neither empty nor wrapping, share a byte? */
+static bool
+spans_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a <= b ? b - a < a_size : a - b < b_size;
+}
+
+/* Is the description possible at all, and beside those that are in the table? */
+static int
+mem_check(const struct vhostx_mem *mem, const struct vhostx_region_desc *desc, const char **why)
+{
+	if (desc->size == 0) {
+		*why = "a memory region has no bytes";
+		return -EINVAL;
+	}
+	if (desc->size - 1 > UINT64_MAX - desc->gpa || desc->size - 1 > UINT64_MAX - desc->uva) {
+		*why = "a memory region goes past the last address";
+		return -EINVAL;
+	}
+	/* Also keeps every sum of map_create() below 2^64. */
+	if (desc->size > INT64_MAX || desc->mmap_offset > INT64_MAX - desc->size) {
+		*why = "a memory region's offset and size are more than any file has";
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < mem->nr; i++) {
+		const uint64_t size = mem->range[i].size;
+
+		if (spans_overlap(mem->range[i].gpa, size, desc->gpa, desc->size) ||
+				spans_overlap(mem->uva[i], size, desc->uva, desc->size)) {
+			*why = "two memory regions overlap";
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* A reference to the mapping of this region in @a old, or NULL. */
+static struct vhostx_map *
+mem_reuse(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,
+	const struct stat *st)
+{
+	for (uint32_t i = 0; old != NULL && i < old->nr; i++) {
+		if (map_is_same(old->map[i], desc, st))
+			return map_get(old->map[i]);
+	}
+	return NULL;
+}
+
+/* Check one more region and add it to a table that has the room. */
+static int
+mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd,
+	const struct vhostx_mem *old, const char **why)
+{
+	struct vhostx_map *map;
+	struct stat st;
+	int ret;
+
+	ret = mem_check(mem, desc, why);
+	if (ret != 0)
+		return ret;
+	if (fstat(fd, &st) != 0) {
+		*why = "the file of guest memory cannot be read";
+		return -errno;
+	}
+	ret = map_check_file(desc, &st, why);
+	if (ret != 0)
+		return ret;
+	map = mem_reuse(old, desc, &st);
+	if (map == NULL)
+		ret = map_create(desc, fd, &st, &map, why);
+	if (ret == 0)
+		mem_insert(mem, map);
+	return ret;
+}
+
+/* --- tables ----------------------------------------------------------------------------------- */
+
+int
+vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
+	const struct vhostx_mem *old, struct vhostx_mem **mem, const char **why)
+{
+	struct vhostx_mem *built;
+	int ret = 0;
+
+	if (nr > VHOSTX_MEM_SLOTS) {
+		*why = "guest memory has more than " RTE_STR(VHOSTX_MEM_SLOTS) " regions";
+		return -EINVAL;
+	}
+	built = mem_alloc(nr);
+	if (built == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	for (unsigned int i = 0; i < nr && ret == 0; i++)
+		ret = mem_append(built, &desc[i], fds[i], old, why);
+	if (ret != 0) {
+		vhostx_mem_free(built);
+		return ret;
+	}
+	*mem = built;
+	return 0;
+}
+
+int
+vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
+	struct vhostx_mem **mem, const char **why)
+{
+	const uint32_t nr = old == NULL ? 0 : old->nr;
+	struct vhostx_mem *built;
+	int ret;
+
+	if (nr == VHOSTX_MEM_SLOTS) {
+		*why = "guest memory has more than " RTE_STR(VHOSTX_MEM_SLOTS) " regions";
+		return -EINVAL;
+	}
+	built = mem_alloc(nr + 1);
+	if (built == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < nr; i++)
+		mem_insert(built, map_get(old->map[i]));
+	ret = mem_append(built, desc, fd, NULL, why);
+	if (ret != 0) {
+		vhostx_mem_free(built);
+		return ret;
+	}
+	*mem = built;
+	return 0;
+}
+
+int
+vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,
+	struct vhostx_mem **mem, const char **why)
+{
+	const uint32_t nr = old == NULL ? 0 : old->nr;
+	struct vhostx_mem *built;
+	uint32_t gone = 0;
+
+	while (gone < nr && (old->range[gone].gpa != desc->gpa || old->uva[gone] != desc->uva ||
+			old->range[gone].size != desc->size))
+		gone++;
+	if (gone == nr) {
+		*why = "no memory region has this address and size";
+		return -ENOENT;
+	}
+	built = mem_alloc(nr - 1);
+	if (built == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < nr; i++) {
+		if (i != gone)
+			mem_insert(built, map_get(old->map[i]));
+	}
+	*mem = built;
+	return 0;
+}
+
+void
+vhostx_mem_free(struct vhostx_mem *mem)
+{
+	if (mem == NULL)
+		return;
+	for (uint32_t i = 0; i < mem->nr; i++)
+		vhostx_map_put(mem->map[i]);
+	free(mem);
+}
+
+/* --- references ------------------------------------------------------------------------------- */
+
+struct vhostx_map *
+vhostx_mem_hold(const struct vhostx_mem *mem, const void *va)
+{
+	for (uint32_t i = 0; i < mem->nr; i++) {
+		if ((uintptr_t)va - (uintptr_t)mem->range[i].va < mem->range[i].size)
+			return map_get(mem->map[i]);
+	}
+	return NULL;
+}
+
+void
+vhostx_map_put(struct vhostx_map *map)
+{
+	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
+	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	munmap(map->addr, map->len);
+	free(map);
+	__atomic_fetch_sub(&map_live, 1, __ATOMIC_RELAXED);
+}
+
+unsigned int
+vhostx_map_count(void)
+{
+	return __atomic_load_n(&map_live, __ATOMIC_RELAXED);
+}
+
+/* --- translation ------------------------------------------------------------------------------ */
+
+void *
+vhostx_mem_from_uva(const struct vhostx_mem *mem, uint64_t uva, uint64_t len)
+{
+	for (uint32_t i = 0; i < mem->nr && len != 0; i++) {
+		const uint64_t off = uva - mem->uva[i];
+
+		if (off < mem->range[i].size)
+			return len <= mem->range[i].size - off ? mem->range[i].va + off : NULL;
+	}
+	return NULL;
+}
+
+uint8_t *
+vhostx_mem_va_slow(const struct vhostx_mem *mem, uint32_t *hint, uint64_t gpa, uint64_t *run)
+{
+	uint32_t low = 0;
+	uint32_t high = mem->nr;
+	uint64_t off;
+
+	/* Ranges before low begin at or below gpa, those from high on begin above it. */
+	while (low < high) {
+		const uint32_t mid = low + (high - low) / 2;
+
+		if (mem->range[mid].gpa <= gpa)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == 0)
+		return NULL;
+	off = gpa - mem->range[low - 1].gpa;
+	if (off >= mem->range[low - 1].size)
+		return NULL;
+	*hint = low - 1;
+	*run = mem->range[low - 1].size - off;
+	return mem->range[low - 1].va + off;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Guest memory: maps the regions of a front-end, looks addresses up, counts references.
+ * The only caller of mmap and munmap.
+ */
+#ifndef VHOSTX_MEM_REGION_H
+#define VHOSTX_MEM_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+
+/** Most regions of one guest; the answer to GET_MAX_MEM_SLOTS. */
+#define VHOSTX_MEM_SLOTS 509
+
+/** One region as a message describes it; untrusted. */
+struct vhostx_region_desc {
+	uint64_t gpa;         /**< guest-physical address of the first byte */
+	uint64_t size;        /**< bytes */
+	uint64_t uva;         /**< the same byte in the front-end's own address space */
+	uint64_t mmap_offset; /**< offset of the first byte in the file, bytes */
+};
+
+/**
+ * One mapping of a file, counted by reference: held by each table that lists it and by
+ * whatever lends its bytes out. It is unmapped when the last reference goes.
+ */
+struct vhostx_map;
+
+/** The hot part of a region: what a burst needs to translate an address. */
+struct vhostx_range {
+	uint64_t gpa;  /**< first guest-physical address */
+	uint64_t size; /**< bytes; 0 in the placeholder of an empty table */
+	uint8_t *va;   /**< where that byte is in this process */
+};
+
+/**
+ * A table of regions, immutable once built, sorted by gpa, free of overlaps.
+ *
+ * | state     | who may touch it                       | what moves it on           |
+ * |-----------|----------------------------------------|----------------------------|
+ * | built     | the holder of the port mutex           | a snapshot is built on it  |
+ * | in use    | additionally bursts, reading           | all those snapshots retire |
+ * | freed     | nobody; mappings lent out stay mapped  | vhostx_map_put() of each   |
+ */
+struct vhostx_mem {
+	uint32_t nr;                     /**< regions, 0 to VHOSTX_MEM_SLOTS */
+	uint64_t *uva;                   /**< [nr] front-end address of each range */
+	struct vhostx_map **map;         /**< [nr] the mapping behind each range */
+	struct vhostx_range range[];     /**< [max(nr, 1)] sorted by gpa */
+};
+
+/**
+ * Build a table from @a nr descriptions and as many files; mappings of @a old (may be NULL) that
+ * have the same guest and user address, size, offset and file are taken over, not mapped again.
+ *
+ * The files stay the caller's. On error @a why (never NULL) gets a sentence for the log.
+ *
+ * @return 0, -EINVAL (a size of 0, an address that wraps, an overlap, more than VHOSTX_MEM_SLOTS, a
+ *   region larger than its file), -ENOMEM, or the -errno of fstat or mmap.
+ */
+int vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
+	const struct vhostx_mem *old, struct vhostx_mem **mem, const char **why);
+
+/** Build a table of @a old (may be NULL) plus one region; errors as vhostx_mem_build(). */
+int vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
+	struct vhostx_mem **mem, const char **why);
+
+/**
+ * Build a table of @a old (may be NULL) less the region with this gpa, uva and size (mmap_offset is
+ * ignored, as vhost-user REM_MEM_REG says).
+ * @return 0, -ENOENT if there is no such region, -ENOMEM.
+ */
+int vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,
+	struct vhostx_mem **mem, const char **why);
+
+/** Give a table and its references back; NULL is allowed. */
+void vhostx_mem_free(struct vhostx_mem *mem);
+
+/** Take one more reference to the mapping behind @a va (an address inside the table), or NULL. */
+struct vhostx_map *vhostx_mem_hold(const struct vhostx_mem *mem, const void *va);
+
+/** Drop a reference; the last one unmaps. May be called from any thread. */
+void vhostx_map_put(struct vhostx_map *map);
+
+/** Mappings that exist in this process now (for tests and for leak checks). */
+unsigned int vhostx_map_count(void);
+
+/**
+ * Translate a front-end address of @a len bytes that must lie in one region.
+ * @return the address in this process, or NULL if any byte is outside or @a len is 0.
+ */
+void *vhostx_mem_from_uva(const struct vhostx_mem *mem, uint64_t uva, uint64_t len);
+
+/** As vhostx_mem_va(), by binary search; updates @a hint. */
+uint8_t *vhostx_mem_va_slow(const struct vhostx_mem *mem, uint32_t *hint, uint64_t gpa,
+	uint64_t *run);
+
+/**
+ * Translate a guest-physical address.
+ *
+ * @param hint  index of the range that was right last time; any value below max(nr, 1).
+ * @param run   set to how many bytes follow in the same region, at least 1 on success.
+ * @return the address in this process, or NULL if no region holds @a gpa.
+ */
+static __rte_always_inline uint8_t *
+vhostx_mem_va(const struct vhostx_mem *mem, uint32_t *hint, uint64_t gpa, uint64_t *run)
+{
+	const struct vhostx_range *range = &mem->range[*hint];
+	const uint64_t off = gpa - range->gpa;
+
+	if (unlikely(off >= range->size))
+		return vhostx_mem_va_slow(mem, hint, gpa, run);
+	*run = range->size - off;
+	return range->va + off;
+}
+
+#endif /* VHOSTX_MEM_REGION_H */
