@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The protocol's state machine: a table of handlers, and the answer that each outcome asks for.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../vhostx_log.h"
+#include "backend.h"
+
+/* Most entries of a ring (virtio 1.3, 2.7 and 2.8). */
+#define BACKEND_RING_MAX 32768u
+
+/* One message under way. */
+struct backend_call {
+	struct vhostx_backend *be;
+	struct vhostx_msg *msg;
+	struct vhostx_msg *reply;
+	char why[160]; /* set by whoever returns an error */
+};
+
+/* Handles one request that was checked. @return 0, or -errno after backend_fail(). */
+typedef int (*backend_handler)(struct backend_call *call);
+
+/* Note why the request fails; what becomes of the connection is added where that is decided. */
+static int __rte_format_printf(3, 4)
+backend_fail(struct backend_call *call, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(call->why, sizeof(call->why), fmt, args);
+	va_end(args);
+	return err;
+}
+
+static void
+backend_reply_u64(struct backend_call *call, uint64_t value)
+{
+	call->reply->payload.u64 = value;
+	call->reply->header.size = sizeof(value);
+}
+
+/* --- rings ------------------------------------------------------------------------------------ */
+
+static void
+backend_pause(const struct vhostx_backend *be, uint16_t idx)
+{
+	be->ops->pause(be->ctx, idx);
+}
+
+static void
+backend_resume(const struct vhostx_backend *be, uint16_t idx)
+{
+	if (be->vring[idx].started)
+		be->ops->resume(be->ctx, idx);
+}
+
+static void
+backend_pause_all(const struct vhostx_backend *be)
+{
+	for (uint16_t i = 0; i < be->nr_vrings; i++)
+		backend_pause(be, i);
+}
+
+static void
+backend_resume_all(const struct vhostx_backend *be)
+{
+	for (uint16_t i = 0; i < be->nr_vrings; i++)
+		backend_resume(be, i);
+}
+
+/* Put @a fd (-1: none) in the place of a file that no burst uses any more. */
+static void
+backend_keep_fd(int *slot, int fd)
+{
+	if (*slot >= 0)
+		close(*slot);
+	*slot = fd;
+}
+
+/* The file of a SET_VRING_KICK, _CALL or _ERR becomes the caller's; -1 if the message has none. */
+static int
+backend_take_fd(struct vhostx_msg *msg)
+{
+	int fd;
+
+	if (msg->nr_fds == 0)
+		return -1;
+	fd = msg->fds[0];
+	msg->fds[0] = -1;
+	return fd;
+}
+
+/* A ring that is paused leaves the state "started"; what else was said of it stays. */
+static void
+backend_stop(struct vhostx_vring *vring)
+{
+	vring->started = false;
+	backend_keep_fd(&vring->kickfd, -1);
+}
+
+/* "If [it] has not been negotiated, the ring starts directly in the enabled state." */
+static bool
+backend_starts_enabled(const struct vhostx_backend *be)
+{
+	return be->has_features && (be->features & RTE_BIT64(VHOSTX_F_PROTOCOL_FEATURES)) == 0;
+}
+
+/* Is there such a ring? @a idx is what the message says, in full width. */
+static int
+backend_check_index(struct backend_call *call, uint32_t idx)
+{
+	const unsigned int nr = call->be->nr_vrings;
+
+	if (idx < nr)
+		return 0;
+	return backend_fail(call, -EINVAL, "ring %u is past the %u rings of this port (queues=%u)",
+		idx, nr, nr / 2);
+}
+
+/* --- features --------------------------------------------------------------------------------- */
+
+static int
+handle_get_features(struct backend_call *call)
+{
+	backend_reply_u64(call, call->be->offered);
+	return 0;
+}
+
+static int
+handle_set_features(struct backend_call *call)
+{
+	struct vhostx_backend *be = call->be;
+	const uint64_t features = call->msg->payload.u64;
+
+	if ((features & ~be->offered) != 0)
+		return backend_fail(call, -EINVAL, "features 0x%" PRIx64 " were not offered",
+			features & ~be->offered);
+	backend_pause_all(be);
+	be->features = features;
+	be->has_features = true;
+	for (uint16_t i = 0; i < be->nr_vrings; i++) {
+		if (be->vring[i].started && backend_starts_enabled(be))
+			be->vring[i].enabled = true;
+	}
+	backend_resume_all(be);
+	return 0;
+}
+
+static int
+handle_get_protocol_features(struct backend_call *call)
+{
+	backend_reply_u64(call, VHOSTX_PROTOCOL_FEATURES);
+	return 0;
+}
+
+static int
+handle_set_protocol_features(struct backend_call *call)
+{
+	const uint64_t features = call->msg->payload.u64;
+
+	if ((features & ~VHOSTX_PROTOCOL_FEATURES) != 0)
+		return backend_fail(call, -EINVAL, "features 0x%" PRIx64 " were not offered",
+			features & ~VHOSTX_PROTOCOL_FEATURES);
+	call->be->protocol_features = features;
+	return 0;
+}
+
+static int
+handle_get_queue_num(struct backend_call *call)
+{
+	backend_reply_u64(call, call->be->nr_vrings / 2);
+	return 0;
+}
+
+/* --- session and device ----------------------------------------------------------------------- */
+
+static int
+handle_set_owner(struct backend_call *call)
+{
+	(void)call; /* the connection is the session */
+	return 0;
+}
+
+/* Deprecated: "either ignore this message, or use it to disable all rings"; forget nothing. */
+static int
+handle_reset_owner(struct backend_call *call)
+{
+	struct vhostx_backend *be = call->be;
+
+	for (uint16_t i = 0; i < be->nr_vrings; i++) {
+		backend_pause(be, i);
+		be->vring[i].enabled = false;
+		backend_resume(be, i);
+	}
+	return 0;
+}
+
+/*
+ * "Disable all rings and reset all internal device state to the initial state, ready to be
+ * reinitialized." What belongs to the connection stays: protocol features, memory (QEMU keeps a
+ * list of the slots that it has added, and does not add them again), and the call and err files
+ * (QEMU sends them when the guest's interrupt masks change, which a reset need not do).
+ */
+static int
+handle_reset_device(struct backend_call *call)
+{
+	struct vhostx_backend *be = call->be;
+
+	backend_pause_all(be);
+	for (uint16_t i = 0; i < be->nr_vrings; i++) {
+		struct vhostx_vring *vring = &be->vring[i];
+
+		backend_stop(vring);
+		*vring = (struct vhostx_vring) {
+			.kickfd = -1, .callfd = vring->callfd, .errfd = vring->errfd,
+		};
+		be->ops->set_base(be->ctx, i, 0);
+	}
+	be->features = 0;
+	be->has_features = false;
+	be->status = 0;
+	return 0;
+}
+
+/*
+ * Status 0 is the driver's reset (virtio 1.3, 2.1.2): from then on the device leaves the rings
+ * alone. The front-end has usually stopped them by GET_VRING_BASE; SET_VRING_KICK starts them.
+ */
+static int
+handle_set_status(struct backend_call *call)
+{
+	struct vhostx_backend *be = call->be;
+	const uint64_t status = call->msg->payload.u64;
+
+	if (status > UINT8_MAX)
+		return backend_fail(call, -EINVAL, "device status 0x%" PRIx64 " is past 8 bits",
+			status);
+	be->status = status;
+	for (uint16_t i = 0; status == 0 && i < be->nr_vrings; i++) {
+		backend_pause(be, i);
+		backend_stop(&be->vring[i]);
+	}
+	return 0;
+}
+
+static int
+handle_get_status(struct backend_call *call)
+{
+	backend_reply_u64(call, call->be->status);
+	return 0;
+}
+
+static int
+handle_net_set_mtu(struct backend_call *call)
+{
+	const struct vhostx_backend *be = call->be;
+	const uint64_t mtu = call->msg->payload.u64;
+
+	if (be->ops->set_mtu(be->ctx, mtu) != 0)
+		return backend_fail(call, -EINVAL, "MTU %" PRIu64 " is refused", mtu);
+	return 0;
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static struct vhostx_region_desc
+backend_region(const struct vhostx_msg_region *region)
+{
+	return (struct vhostx_region_desc) {
+		.gpa = region->gpa, .size = region->size,
+		.uva = region->uva, .mmap_offset = region->mmap_offset,
+	};
+}
+
+/*
+ * Take the outcome of building a table. If there is one it takes the place of the old, between two
+ * bursts of every ring; else the old stays.
+ */
+static int
+backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, const char *why)
+{
+	struct vhostx_backend *be = call->be;
+	struct vhostx_mem *old = be->mem;
+
+	if (ret == -EINVAL || ret == -ENOENT)
+		return backend_fail(call, ret, "%s", why);
+	if (ret != 0)
+		return backend_fail(call, ret, "%s (%s)", why, strerror(-ret));
+	backend_pause_all(be);
+	be->mem = mem;
+	vhostx_mem_free(old);
+	backend_resume_all(be);
+	return 0;
+}
+
+static int
+handle_set_mem_table(struct backend_call *call)
+{
+	const struct vhostx_msg_memory *memory = &call->msg->payload.memory;
+	struct vhostx_region_desc desc[VHOSTX_MSG_FDS];
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	int ret;
+
+	for (uint32_t i = 0; i < memory->nr; i++)
+		desc[i] = backend_region(&memory->region[i]);
+	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, &mem, &why);
+	return backend_use_memory(call, ret, mem, why);
+}
+
+static int
+handle_get_max_mem_slots(struct backend_call *call)
+{
+	backend_reply_u64(call, VHOSTX_MEM_SLOTS);
+	return 0;
+}
+
+static int
+handle_add_mem_reg(struct backend_call *call)
+{
+	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	int ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], &mem, &why);
+
+	return backend_use_memory(call, ret, mem, why);
+}
+
+static int
+handle_rem_mem_reg(struct backend_call *call)
+{
+	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	int ret = vhostx_mem_remove(call->be->mem, &desc, &mem, &why);
+
+	return backend_use_memory(call, ret, mem, why);
+}
+
+/* --- one ring --------------------------------------------------------------------------------- */
+
+static int
+handle_set_vring_num(struct backend_call *call)
+{
+	const struct vhostx_msg_vring_state *state = &call->msg->payload.state;
+	int ret = backend_check_index(call, state->index);
+
+	if (ret != 0)
+		return ret;
+	if (state->num == 0 || state->num > BACKEND_RING_MAX)
+		return backend_fail(call, -EINVAL, "ring %u of %u entries; 1 to %u are possible",
+			state->index, state->num, BACKEND_RING_MAX);
+	backend_pause(call->be, state->index);
+	call->be->vring[state->index].num = state->num;
+	backend_resume(call->be, state->index);
+	return 0;
+}
+
+static int
+handle_set_vring_addr(struct backend_call *call)
+{
+	const struct vhostx_msg_vring_addr *addr = &call->msg->payload.addr;
+	struct vhostx_vring *vring;
+	int ret = backend_check_index(call, addr->index);
+
+	if (ret != 0)
+		return ret;
+	/* The one flag there is asks for a log of writes; without it a migration loses them. */
+	if (addr->flags != 0)
+		return backend_fail(call, -EINVAL, "ring %u has flags 0x%x; none was offered",
+			addr->index, addr->flags);
+	backend_pause(call->be, addr->index);
+	vring = &call->be->vring[addr->index];
+	vring->desc_uva = addr->desc;
+	vring->avail_uva = addr->avail;
+	vring->used_uva = addr->used;
+	vring->has_addr = true;
+	backend_resume(call->be, addr->index);
+	return 0;
+}
+
+static int
+handle_set_vring_base(struct backend_call *call)
+{
+	const struct vhostx_msg_vring_state *state = &call->msg->payload.state;
+	const struct vhostx_backend *be = call->be;
+	int ret = backend_check_index(call, state->index);
+
+	if (ret != 0)
+		return ret;
+	backend_pause(be, state->index);
+	be->ops->set_base(be->ctx, state->index, state->num);
+	backend_resume(be, state->index);
+	return 0;
+}
+
+static int
+handle_get_vring_base(struct backend_call *call)
+{
+	const uint32_t idx = call->msg->payload.state.index;
+	struct vhostx_backend *be = call->be;
+	int ret = backend_check_index(call, idx);
+
+	if (ret != 0)
+		return ret;
+	backend_pause(be, idx);
+	backend_stop(&be->vring[idx]);
+	call->reply->payload.state.index = idx;
+	call->reply->payload.state.num = be->ops->get_base(be->ctx, idx);
+	call->reply->header.size = sizeof(call->reply->payload.state);
+	return 0;
+}
+
+static int
+handle_set_vring_kick(struct backend_call *call)
+{
+	const uint32_t idx = call->msg->payload.u64 & VHOSTX_MSG_VRING_MASK;
+	struct vhostx_backend *be = call->be;
+	int ret = backend_check_index(call, idx);
+
+	if (ret != 0)
+		return ret;
+	backend_pause(be, idx);
+	backend_keep_fd(&be->vring[idx].kickfd, backend_take_fd(call->msg));
+	be->vring[idx].started = true;
+	if (backend_starts_enabled(be))
+		be->vring[idx].enabled = true;
+	backend_resume(be, idx);
+	return 0;
+}
+
+/* SET_VRING_CALL and _ERR: files that start nothing. */
+static int
+handle_set_vring_file(struct backend_call *call)
+{
+	const bool err = call->msg->header.request == VHOSTX_SET_VRING_ERR;
+	const uint32_t idx = call->msg->payload.u64 & VHOSTX_MSG_VRING_MASK;
+	struct vhostx_vring *vring;
+	int ret = backend_check_index(call, idx);
+
+	if (ret != 0)
+		return ret;
+	vring = &call->be->vring[idx];
+	backend_pause(call->be, idx);
+	backend_keep_fd(err ? &vring->errfd : &vring->callfd, backend_take_fd(call->msg));
+	backend_resume(call->be, idx);
+	return 0;
+}
+
+static int
+handle_set_vring_enable(struct backend_call *call)
+{
+	const struct vhostx_msg_vring_state *state = &call->msg->payload.state;
+	int ret = backend_check_index(call, state->index);
+
+	if (ret != 0)
+		return ret;
+	if (state->num > 1)
+		return backend_fail(call, -EINVAL, "ring %u to %u; 0 and 1 are possible",
+			state->index, state->num);
+	backend_pause(call->be, state->index);
+	call->be->vring[state->index].enabled = state->num == 1;
+	backend_resume(call->be, state->index);
+	return 0;
+}
+
+/* --- every message ---------------------------------------------------------------------------- */
+
+/* One for each request that the table in msg.c says is served. */
+static const backend_handler backend_handlers[] = {
+	[VHOSTX_GET_FEATURES] = handle_get_features,
+	[VHOSTX_SET_FEATURES] = handle_set_features,
+	[VHOSTX_SET_OWNER] = handle_set_owner,
+	[VHOSTX_RESET_OWNER] = handle_reset_owner,
+	[VHOSTX_SET_MEM_TABLE] = handle_set_mem_table,
+	[VHOSTX_SET_VRING_NUM] = handle_set_vring_num,
+	[VHOSTX_SET_VRING_ADDR] = handle_set_vring_addr,
+	[VHOSTX_SET_VRING_BASE] = handle_set_vring_base,
+	[VHOSTX_GET_VRING_BASE] = handle_get_vring_base,
+	[VHOSTX_SET_VRING_KICK] = handle_set_vring_kick,
+	[VHOSTX_SET_VRING_CALL] = handle_set_vring_file,
+	[VHOSTX_SET_VRING_ERR] = handle_set_vring_file,
+	[VHOSTX_GET_PROTOCOL_FEATURES] = handle_get_protocol_features,
+	[VHOSTX_SET_PROTOCOL_FEATURES] = handle_set_protocol_features,
+	[VHOSTX_GET_QUEUE_NUM] = handle_get_queue_num,
+	[VHOSTX_SET_VRING_ENABLE] = handle_set_vring_enable,
+	[VHOSTX_NET_SET_MTU] = handle_net_set_mtu,
+	[VHOSTX_RESET_DEVICE] = handle_reset_device,
+	[VHOSTX_GET_MAX_MEM_SLOTS] = handle_get_max_mem_slots,
+	[VHOSTX_ADD_MEM_REG] = handle_add_mem_reg,
+	[VHOSTX_REM_MEM_REG] = handle_rem_mem_reg,
+	[VHOSTX_SET_STATUS] = handle_set_status,
+	[VHOSTX_GET_STATUS] = handle_get_status,
+};
+
+static bool
+backend_has_protocol_feature(const struct vhostx_backend *be, unsigned int bit)
+{
+	return (be->protocol_features & RTE_BIT64(bit)) != 0;
+}
+
+/* Check and handle. @return 0; -EPROTO if malformed; another -errno if refused. */
+static int
+backend_dispatch(struct backend_call *call)
+{
+	const uint32_t request = call->msg->header.request;
+	const int feature = vhostx_msg_protocol_feature(request);
+	const char *why = NULL;
+	int ret = vhostx_msg_check(call->msg, &why);
+
+	if (ret != 0)
+		return backend_fail(call, ret, "%s (request %u)", why, request);
+	if (feature >= 0 && !backend_has_protocol_feature(call->be, feature))
+		return backend_fail(call, -ENOSYS, "protocol feature %d was not agreed", feature);
+	return backend_handlers[request](call);
+}
+
+enum vhostx_verdict
+vhostx_backend_handle(struct vhostx_backend *be, struct vhostx_msg *msg, struct vhostx_msg *reply)
+{
+	struct backend_call call = { .be = be, .msg = msg, .reply = reply };
+	const uint32_t request = msg->header.request;
+	bool ack;
+	int ret;
+
+	VHOSTX_LOG(DEBUG, be->name, "%s (%u)", vhostx_msg_name(request), request);
+	reply->header = (struct vhostx_msg_header) {
+		.request = request, .flags = VHOSTX_MSG_VERSION | VHOSTX_MSG_REPLY,
+	};
+	reply->nr_fds = 0;
+	ret = backend_dispatch(&call);
+	/* After the handler, which may have negotiated REPLY_ACK. */
+	ack = (msg->header.flags & VHOSTX_MSG_NEED_REPLY) != 0 && !vhostx_msg_has_reply(request) &&
+		backend_has_protocol_feature(be, VHOSTX_PROTOCOL_F_REPLY_ACK);
+	if (ret != 0) {
+		/* A reply of its own cannot say "no"; after a malformed message all is doubtful. */
+		ack = ack && ret != -EPROTO;
+		VHOSTX_LOG(ERR, be->name, "%s: %s; %s", vhostx_msg_name(request), call.why,
+			ack ? "request refused" : "connection closed");
+		if (!ack)
+			return VHOSTX_CLOSE;
+	}
+	if (ack)
+		backend_reply_u64(&call, ret != 0);
+	return ack || vhostx_msg_has_reply(request) ? VHOSTX_REPLY : VHOSTX_SILENT;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void
+backend_init_vring(struct vhostx_vring *vring)
+{
+	*vring = (struct vhostx_vring) { .kickfd = -1, .callfd = -1, .errfd = -1 };
+}
+
+int
+vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offered,
+	uint16_t nr_vrings, const struct vhostx_backend_ops *ops, void *ctx)
+{
+	*be = (struct vhostx_backend) {
+		.name = name, .ops = ops, .ctx = ctx, .offered = offered, .nr_vrings = nr_vrings,
+		.vring = calloc(nr_vrings, sizeof(*be->vring)),
+	};
+	if (be->vring == NULL)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < nr_vrings; i++)
+		backend_init_vring(&be->vring[i]);
+	return 0;
+}
+
+void
+vhostx_backend_reset(struct vhostx_backend *be)
+{
+	backend_pause_all(be);
+	for (uint16_t i = 0; i < be->nr_vrings; i++) {
+		backend_keep_fd(&be->vring[i].kickfd, -1);
+		backend_keep_fd(&be->vring[i].callfd, -1);
+		backend_keep_fd(&be->vring[i].errfd, -1);
+		backend_init_vring(&be->vring[i]);
+	}
+	vhostx_mem_free(be->mem);
+	be->mem = NULL;
+	be->features = 0;
+	be->has_features = false;
+	be->protocol_features = 0;
+	be->status = 0;
+}
+
+void
+vhostx_backend_fini(struct vhostx_backend *be)
+{
+	vhostx_backend_reset(be);
+	free(be->vring);
+	be->vring = NULL;
+	be->nr_vrings = 0;
+}

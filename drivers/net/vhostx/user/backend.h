@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The protocol's state machine: what the front-end has said so far, and the handlers that keep it.
+ * No access to any ring: the owner stops and starts them.
+ */
+#ifndef VHOSTX_USER_BACKEND_H
+#define VHOSTX_USER_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_bitops.h>
+
+#include "../mem/region.h"
+#include "msg.h"
+
+/**
+ * What the front-end has said of one ring: plain data, not trusted.
+ *
+ * | state    | how it is left                                                               |
+ * |----------|------------------------------------------------------------------------------|
+ * | stopped  | SET_VRING_KICK starts it                                                     |
+ * | started  | GET_VRING_BASE, RESET_DEVICE, SET_STATUS 0 or the connection's end stop it   |
+ *
+ * A started ring is served if it is enabled; enabling is independent of starting. RESET_OWNER
+ * disables.
+ */
+struct vhostx_vring {
+	uint64_t desc_uva;  /**< front-end address of descriptors */
+	uint64_t avail_uva; /**< front-end address of available ring, or driver area */
+	uint64_t used_uva;  /**< front-end address of used ring, or device area */
+	uint32_t num;       /**< size in entries; 0: not said yet */
+	int kickfd;         /**< -1: none (the front-end expects polling) */
+	int callfd;         /**< -1: none (the guest polls) */
+	int errfd;          /**< -1: none */
+	bool has_addr;      /**< SET_VRING_ADDR was seen */
+	bool started;       /**< see the table; the owner clears it for a ring that a guest broke */
+	bool enabled;       /**< SET_VRING_ENABLE, or no protocol features */
+};
+
+/** How the owner of the rings is told; called with the port mutex held, like the handlers. */
+struct vhostx_backend_ops {
+	/**
+	 * Take ring @a idx from its poller: on return no burst uses its snapshot, memory or files.
+	 * The cursors stay. Does nothing if it was not running.
+	 */
+	void (*pause)(void *ctx, uint16_t idx);
+	/** The state of started ring @a idx changed: build a snapshot if all is there, run it. */
+	void (*resume)(void *ctx, uint16_t idx);
+	/** Set the position of a paused ring (payload of SET_VRING_BASE). */
+	void (*set_base)(void *ctx, uint16_t idx, uint32_t base);
+	/** The position of a paused ring (payload of GET_VRING_BASE's reply). */
+	uint32_t (*get_base)(void *ctx, uint16_t idx);
+	/** NET_SET_MTU. @return 0, or -EINVAL if the value is refused. */
+	int (*set_mtu)(void *ctx, uint64_t mtu);
+};
+
+/** The device as the front-end has described it. */
+struct vhostx_backend {
+	const char *name;           /**< the port's, for the log */
+	const struct vhostx_backend_ops *ops;
+	void *ctx;                  /**< handed to ops */
+	uint64_t offered;           /**< what GET_FEATURES answers, bit PROTOCOL_FEATURES too */
+	uint64_t features;          /**< negotiated by SET_FEATURES; a subset of offered */
+	uint64_t protocol_features; /**< negotiated; a subset of VHOSTX_PROTOCOL_FEATURES */
+	struct vhostx_mem *mem;     /**< NULL: no memory yet */
+	uint16_t nr_vrings;         /**< twice the port's queue pairs */
+	bool has_features;          /**< SET_FEATURES was seen */
+	uint8_t status;             /**< virtio device status of SET_STATUS */
+	struct vhostx_vring *vring; /**< [nr_vrings] */
+};
+
+/** Protocol features that are offered. */
+#define VHOSTX_PROTOCOL_FEATURES ( \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_MQ) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_REPLY_ACK) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_MTU) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_RESET_DEVICE) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_STATUS))
+
+/** What to do with the connection after a message. */
+enum vhostx_verdict {
+	VHOSTX_SILENT, /**< no reply */
+	VHOSTX_REPLY,  /**< send the reply */
+	VHOSTX_CLOSE,  /**< close the connection; the reason is in the log */
+};
+
+/**
+ * Prepare the state for @a nr_vrings rings.
+ * @return 0 or -ENOMEM.
+ */
+int vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offered,
+	uint16_t nr_vrings, const struct vhostx_backend_ops *ops, void *ctx);
+
+/**
+ * Handle one message: check it, change the state, pausing and resuming the rings that it concerns.
+ * Files that are kept are taken out of @a msg, the others stay for vhostx_msg_close_fds().
+ *
+ * A request that fails, or that nobody knows, is answered by a non-zero payload if the sender asked
+ * for an acknowledgement (REPLY_ACK), else, or where the request has a reply of its own, the
+ * connection is to be closed; a malformed one closes it always. Each of these writes one log line.
+ *
+ * @param reply  filled when VHOSTX_REPLY is returned: header, and header.size bytes of payload.
+ */
+enum vhostx_verdict vhostx_backend_handle(struct vhostx_backend *be, struct vhostx_msg *msg,
+	struct vhostx_msg *reply);
+
+/** The connection ended: pause every ring and forget all that was said. */
+void vhostx_backend_reset(struct vhostx_backend *be);
+
+/** As reset, and free what init allocated. */
+void vhostx_backend_fini(struct vhostx_backend *be);
+
+#endif /* VHOSTX_USER_BACKEND_H */
