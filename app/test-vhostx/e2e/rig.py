@@ -18,8 +18,11 @@ from testpmd import Testpmd, TestpmdError, lcore_options
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
 HUGEPAGES_NEEDED = 256
 NO_HUGE_MEGABYTES = 400
-POOL = 16384
 RING = 1024
+
+# A guest's queue pair holds a ring of receive buffers and a ring of sent frames
+# that nobody has fetched, of four segments in the longest chains of the tests.
+POOL_BASE, POOL_QUEUE = 8192, 6 * RING
 
 VHOST_WORKER, VIRTIO_WORKER = 0, 1
 VHOST_PORT, PCAP_PORT = 0, 1
@@ -102,8 +105,9 @@ def vdev(name, **devargs):
 
 
 def queue_args(queues, ring=RING):
-    """testpmd options for a number of queue pairs."""
-    return [f"--rxq={queues}", f"--txq={queues}", f"--rxd={ring}", f"--txd={ring}"]
+    """testpmd options for a number of queue pairs, and mbufs enough for them."""
+    return [f"--rxq={queues}", f"--txq={queues}", f"--rxd={ring}", f"--txd={ring}",
+            f"--total-num-mbufs={POOL_BASE + POOL_QUEUE * queues}"]
 
 
 class Rig:
@@ -125,7 +129,7 @@ class Rig:
         """Start a testpmd; wait for its prompt unless told not to."""
         common = lcore_options(worker) + self.setup.memory(hugepages)
         pmd = Testpmd(f"{name}{len(self.processes)}", common + eal,
-                      [f"--total-num-mbufs={POOL}", "--no-flush-rx", *args],
+                      ["--no-flush-rx", *(args or queue_args(1))],
                       program=self.setup.program, env=env,
                       ignore_sigpipe=ignore_sigpipe)
         self.processes.append(pmd)
@@ -144,27 +148,27 @@ class Rig:
         assert_driver(pmd, self.setup.driver)
         return pmd
 
-    def virtio(self, path, *, queues=1, ring=RING, args=(), eal=(), vdevs=(),
-               devargs=None, hugepages=None):
-        """The virtio end; virtio-user must take the wanted receive path.
+    def virtio(self, path, **options):
+        """The virtio end; virtio-user must take the wanted receive path."""
+        return ready_virtio(self.begin_virtio(path, **options), path)
+
+    def begin_virtio(self, path, *, queues=1, ring=RING, args=(), eal=(),
+                     devargs=None, hugepages=None):
+        """Start the virtio end, which as a server waits for its client.
 
         virtio-user writes to a socket whose other end is gone when it quits, so
         SIGPIPE is ignored here, and here only.
         """
-        path = RING_PATHS[path] if isinstance(path, str) else path
+        path = RING_PATHS[path]
         device = vdev("net_virtio_user0", path=self.socket, queues=queues,
                       queue_size=ring, **path.devargs, **(devargs or {}))
         options = ["--vdev", device, "--log-level=pmd.net.virtio.init:info"]
         if path.simd:
             options.append("--force-max-simd-bitwidth=512")
-        for extra in vdevs:
-            options += ["--vdev", extra]
-        pmd = self.launch("virtio", [*options, *eal],
-                          [*queue_args(queues, ring), *args],
-                          worker=VIRTIO_WORKER, hugepages=hugepages,
-                          ignore_sigpipe=True)
-        assert path.rx_log in pmd.log, f"virtio-user is not {path.rx_log}"
-        return pmd
+        return self.launch("virtio", [*options, *eal],
+                           [*queue_args(queues, ring), *args],
+                           worker=VIRTIO_WORKER, hugepages=hugepages,
+                           ready=False, ignore_sigpipe=True)
 
     def echo(self, path, **options):
         """A virtio end that sends back all that it receives, in order."""
@@ -200,6 +204,14 @@ def end_process(pmd, gently):
 def assert_driver(pmd, driver, port=0):
     """The port must belong to that driver: the vdev bus matches by prefix."""
     assert pmd.port_info(port)["Driver name"] == driver
+
+
+def ready_virtio(pmd, path):
+    """Wait for a begun virtio end, and see that it takes the wanted path."""
+    pmd.wait_ready()
+    wanted = RING_PATHS[path].rx_log
+    assert wanted in pmd.log, f"virtio-user is not {wanted}"
+    return pmd
 
 
 class ContentRig:
