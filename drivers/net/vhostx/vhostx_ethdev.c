@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The ethdev: probe and remove, device operations, and who owns the name net_vhostx.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <bus_driver.h>
+#include <bus_vdev_driver.h>
+#include <ethdev_driver.h>
+#include <ethdev_vdev.h>
+#include <rte_malloc.h>
+
+#include "ring/burst.h"
+#include "vhostx_args.h"
+#include "vhostx_compat.h"
+#include "vhostx_log.h"
+#include "vhostx_port.h"
+#include "vhostx_stats.h"
+
+static struct vhostx_port *
+port_of(const struct rte_eth_dev *dev)
+{
+	return dev->data->dev_private;
+}
+
+/* --- device ---------------------------------------------------------------------------------------- */
+
+static int
+dev_configure(struct rte_eth_dev *dev)
+{
+	return vhostx_port_open(port_of(dev));
+}
+
+static int
+dev_start(struct rte_eth_dev *dev)
+{
+	vhostx_port_start(port_of(dev));
+	return 0;
+}
+
+static int
+dev_stop(struct rte_eth_dev *dev)
+{
+	vhostx_port_stop(port_of(dev));
+	return 0;
+}
+
+static int
+dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+{
+	const struct vhostx_port *port = port_of(dev);
+
+	info->max_mac_addrs = 1;
+	info->max_rx_queues = port->args.queues;
+	info->max_tx_queues = port->args.queues;
+	info->min_rx_bufsize = 0;
+	info->max_rx_pktlen = VHOSTX_PACKET_MAX;
+	info->min_mtu = RTE_ETHER_MIN_MTU;
+	info->max_mtu = UINT16_MAX;
+	info->speed_capa = RTE_ETH_LINK_SPEED_10G | RTE_ETH_LINK_SPEED_FIXED;
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
+	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	return 0;
+}
+
+/* The link changes when a message or a fault says so, at once. */
+static int
+link_update(struct rte_eth_dev *dev __rte_unused, int wait __rte_unused)
+{
+	return 0;
+}
+
+/* Nothing depends on it: what fits the guest's buffers is sent, what fits the mbufs is received. */
+static int
+mtu_set(struct rte_eth_dev *dev __rte_unused, uint16_t mtu __rte_unused)
+{
+	return 0;
+}
+
+/* --- queues ---------------------------------------------------------------------------------------- */
+
+static void
+queue_free(struct rte_eth_dev *dev, struct vhostx_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	vhostx_port_forget(port_of(dev), queue);
+	rte_free(queue);
+}
+
+static void
+rx_queue_release(struct rte_eth_dev *dev, uint16_t id)
+{
+	queue_free(dev, dev->data->rx_queues[id]);
+	dev->data->rx_queues[id] = NULL;
+}
+
+static void
+tx_queue_release(struct rte_eth_dev *dev, uint16_t id)
+{
+	queue_free(dev, dev->data->tx_queues[id]);
+	dev->data->tx_queues[id] = NULL;
+}
+
+static struct vhostx_queue *
+queue_alloc(struct rte_eth_dev *dev, uint16_t id, unsigned int socket)
+{
+	struct vhostx_queue *queue = rte_zmalloc_socket("vhostx_queue", sizeof(*queue),
+		RTE_CACHE_LINE_SIZE, socket);
+
+	if (queue == NULL) {
+		VHOSTX_LOG(ERR, port_of(dev)->name, "no memory for queue %u", id);
+		return NULL;
+	}
+	queue->port_id = dev->data->port_id;
+	queue->queue_id = id;
+	queue->wakefd = port_of(dev)->wakefd;
+	queue->fence = !vhostx_membarrier_register();
+	return queue;
+}
+
+/* What a fresh mbuf of this port has in its first words. */
+static uint64_t
+rearm_word(uint16_t port_id)
+{
+	struct rte_mbuf m = { .data_off = RTE_PKTMBUF_HEADROOM, .nb_segs = 1, .port = port_id };
+	uint64_t word;
+
+	rte_mbuf_refcnt_set(&m, 1);
+	memcpy(&word, RTE_PTR_ADD(&m, offsetof(struct rte_mbuf, data_off)), sizeof(word));
+	return word;
+}
+
+/* The number of descriptors is the guest's: whatever the application asks for is taken. */
+static int
+rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
+	unsigned int socket, const struct rte_eth_rxconf *conf __rte_unused, struct rte_mempool *pool)
+{
+	const struct vhostx_args *args = &port_of(dev)->args;
+	const uint16_t room = rte_pktmbuf_data_room_size(pool);
+	struct vhostx_queue *queue;
+
+	if (room <= RTE_PKTMBUF_HEADROOM) {
+		VHOSTX_LOG(ERR, port_of(dev)->name,
+			"rx queue %u: the mbufs of pool %s have no room beyond the headroom of %u bytes",
+			id, pool->name, RTE_PKTMBUF_HEADROOM);
+		return -EINVAL;
+	}
+	queue = queue_alloc(dev, id, socket);
+	if (queue == NULL)
+		return -ENOMEM;
+	queue->pool = pool;
+	queue->room = room - RTE_PKTMBUF_HEADROOM;
+	queue->rearm = rearm_word(dev->data->port_id);
+	queue->linear = args->linear_buffer;
+	queue->ext = args->ext_buffer;
+	dev->data->rx_queues[id] = queue;
+	return 0;
+}
+
+static int
+tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
+	unsigned int socket, const struct rte_eth_txconf *conf __rte_unused)
+{
+	struct vhostx_queue *queue = queue_alloc(dev, id, socket);
+
+	if (queue == NULL)
+		return -ENOMEM;
+	dev->data->tx_queues[id] = queue;
+	return 0;
+}
+
+/* --- probe and remove ------------------------------------------------------------------------------ */
+
+static int
+dev_close(struct rte_eth_dev *dev)
+{
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
+	vhostx_port_stop(port_of(dev));
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		rx_queue_release(dev, i);
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		tx_queue_release(dev, i);
+	vhostx_port_close(port_of(dev));
+	/* Not from rte_malloc: the control thread may hold it a little longer than ethdev does. */
+	dev->data->dev_private = NULL;
+	return 0;
+}
+
+static const struct eth_dev_ops ops = {
+	.dev_configure = dev_configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_infos_get = dev_infos_get,
+	.link_update = link_update,
+	.mtu_set = mtu_set,
+	.rx_queue_setup = rx_queue_setup,
+	.tx_queue_setup = tx_queue_setup,
+	.rx_queue_release = rx_queue_release,
+	.tx_queue_release = tx_queue_release,
+	.stats_get = vhostx_stats_get,
+	.stats_reset = vhostx_stats_reset,
+};
+
+/* A secondary process sees statistics and link: the rings are mapped in the primary only. */
+static uint16_t
+no_burst(void *queue __rte_unused, struct rte_mbuf **pkts __rte_unused, uint16_t nb __rte_unused)
+{
+	return 0;
+}
+
+static const struct eth_dev_ops secondary_ops = {
+	.dev_close = dev_close,
+	.link_update = link_update,
+	.stats_get = vhostx_stats_get,
+	.stats_reset = vhostx_stats_reset,
+};
+
+static int
+probe_secondary(struct rte_vdev_device *vdev, const char *name)
+{
+	struct rte_eth_dev *dev = rte_eth_dev_attach_secondary(name);
+
+	if (dev == NULL) {
+		VHOSTX_LOG(ERR, name, "the primary process has no such port");
+		return -ENODEV;
+	}
+	dev->dev_ops = &secondary_ops;
+	dev->device = &vdev->device;
+	dev->rx_pkt_burst = no_burst;
+	dev->tx_pkt_burst = no_burst;
+	rte_eth_dev_probing_finish(dev);
+	return 0;
+}
+
+/* 56:48:4f:53:54 is "VHOST", as net_vhost has it; the last byte is the port's id. */
+static struct rte_ether_addr *
+mac_alloc(const struct rte_eth_dev *dev)
+{
+	struct rte_ether_addr *mac = rte_zmalloc(NULL, sizeof(*mac), 0);
+
+	if (mac != NULL)
+		*mac = (struct rte_ether_addr){
+			.addr_bytes = { 'V', 'H', 'O', 'S', 'T', dev->data->port_id }
+		};
+	return mac;
+}
+
+static int
+dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
+{
+	struct rte_eth_dev_data *data = dev->data;
+	struct vhostx_port *port;
+	int ret;
+
+	data->mac_addrs = mac_alloc(dev);
+	if (data->mac_addrs == NULL)
+		return -ENOMEM;
+	ret = vhostx_port_create(dev, args, &port);
+	if (ret != 0)
+		return ret;
+	data->dev_private = port;
+	data->nb_rx_queues = args->queues;
+	data->nb_tx_queues = args->queues;
+	data->dev_link = (struct rte_eth_link){
+		.link_speed = RTE_ETH_SPEED_NUM_10G,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_autoneg = RTE_ETH_LINK_FIXED,
+	};
+	data->dev_flags = RTE_ETH_DEV_INTR_LSC;
+	data->promiscuous = 1;
+	data->all_multicast = 1;
+	dev->dev_ops = &ops;
+	dev->rx_pkt_burst = vhostx_rx_burst;
+	dev->tx_pkt_burst = vhostx_tx_burst;
+	return 0;
+}
+
+static int
+vhostx_probe(struct rte_vdev_device *vdev)
+{
+	const char *name = rte_vdev_device_name(vdev);
+	struct vhostx_args args;
+	struct rte_eth_dev *dev;
+	int ret;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return probe_secondary(vdev, name);
+	ret = vhostx_args_parse(&args, name, rte_vdev_device_args(vdev));
+	if (ret != 0)
+		return ret;
+	if (vdev->device.numa_node == SOCKET_ID_ANY)
+		vdev->device.numa_node = rte_socket_id();
+	dev = rte_eth_vdev_allocate(vdev, 0);
+	if (dev == NULL) {
+		VHOSTX_LOG(ERR, name, "no free ethdev port, or the name is taken");
+		return -ENOMEM;
+	}
+	ret = dev_init(dev, &args);
+	if (ret != 0) {
+		VHOSTX_LOG(ERR, name, "cannot be created: %s", strerror(-ret));
+		rte_eth_dev_release_port(dev);
+		return ret;
+	}
+	rte_eth_dev_probing_finish(dev);
+	return 0;
+}
+
+static int
+vhostx_remove(struct rte_vdev_device *vdev)
+{
+	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
+
+	if (dev == NULL)
+		return 0;
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return rte_eth_dev_release_port(dev);
+	return rte_eth_dev_close(dev->data->port_id);
+}
+
+/* --- the name -------------------------------------------------------------------------------------- */
+
+static struct rte_vdev_driver vhostx_driver = {
+	.driver = {
+		.name = "net_vhostx",
+		.alias = "eth_vhostx",
+	},
+	.probe = vhostx_probe,
+	.remove = vhostx_remove,
+};
+
+/*
+ * The vdev bus gives a device to the first driver whose name is a prefix of the device's, and ours
+ * begin like those of net_vhost. A driver that would win them is moved behind ours; it keeps its own.
+ */
+static void
+claim(struct rte_bus *bus, const char *device)
+{
+	struct rte_vdev_driver *winner = NULL;
+
+	if (bus->parse(device, &winner) != 0 || winner == &vhostx_driver)
+		return;
+	rte_vdev_unregister(winner);
+	rte_vdev_register(winner);
+}
+
+RTE_INIT(vhostx_register)
+{
+	struct rte_bus *bus;
+
+	if (!vhostx_same_release(rte_version())) {
+		fprintf(stderr, "net_vhostx: built for DPDK %u.%02u but loaded into %s: "
+			"no net_vhostx ports; build it again for this release\n",
+			RTE_VER_YEAR, RTE_VER_MONTH, rte_version());
+		return;
+	}
+	rte_vdev_register(&vhostx_driver);
+	bus = rte_bus_find_by_name("vdev");
+	if (bus == NULL)
+		return;
+	claim(bus, "net_vhostx");
+	claim(bus, "eth_vhostx");
+}
+
+RTE_PMD_EXPORT_NAME(net_vhostx, __COUNTER__);
+RTE_PMD_REGISTER_PARAM_STRING(net_vhostx, VHOSTX_PARAM_STRING);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The port: what the cold side owns, and where socket, device state, snapshots and queues meet.
+ */
+#ifndef VHOSTX_PORT_H
+#define VHOSTX_PORT_H
+
+#include <pthread.h>
+
+#include "ring/vq.h"
+#include "user/backend.h"
+#include "user/loop.h"
+#include "user/sock.h"
+#include "vhostx_args.h"
+
+struct rte_eth_dev;
+
+/** A ring of the guest as the port holds it. Ring 2n feeds tx queue n, ring 2n + 1 rx queue n. */
+struct vhostx_port_ring {
+	struct vhostx_ring ring;      /**< cursors */
+	struct vhostx_snapshot snap;  /**< valid while built */
+	struct vhostx_queue *queue;   /**< that snap is published to; NULL: to none */
+	const char *why;              /**< last reason in the log why it could not be built, or NULL */
+	bool built;                   /**< the front-end has said all, and it is right */
+	bool told;                    /**< the guest was signalled since the ring started */
+};
+
+/**
+ * | state     | meaning                                             | what moves it on           |
+ * |-----------|-----------------------------------------------------|----------------------------|
+ * | probed    | no socket                                           | vhostx_port_open()         |
+ * | open      | front-ends come and go, rings are built             | start                      |
+ * | started   | additionally snapshots are published to the queues  | stop, or close             |
+ * | closed    | only references of the control thread are left      | the last one               |
+ *
+ * Everything but the name is protected by the port mutex.
+ */
+struct vhostx_port {
+	pthread_mutex_t lock;
+	unsigned int refs;             /**< atomic: the ethdev's, and one of each source and alarm */
+	uint16_t port_id;
+	bool started;                  /**< between dev_start and dev_stop */
+	bool closed;
+	bool event;                    /**< an alarm for a link event is set */
+	char name[64];                 /**< of the device, for the log; RTE_ETH_NAME_MAX_LEN */
+	struct vhostx_args args;
+	struct vhostx_sock *sock;      /**< NULL: not open */
+	struct vhostx_backend be;
+	int wakefd;                    /**< pollers write it when a ring was stopped by a fault */
+	struct vhostx_source *wake;    /**< watches wakefd */
+	struct vhostx_port_ring *ring; /**< [be.nr_vrings] */
+};
+
+/**
+ * Make a port for @a dev, which has a name and a port id; takes a copy of @a args.
+ * @return 0, -ENOMEM, or the -errno of eventfd or the control thread.
+ */
+int vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args,
+	struct vhostx_port **port);
+
+/** Open the socket unless it is open. @return 0 or -errno; the reason is in the log. */
+int vhostx_port_open(struct vhostx_port *port);
+
+/** Publish what is built to the queues of the ethdev, from now on. */
+void vhostx_port_start(struct vhostx_port *port);
+
+/** Take all queues out of use; the front-end stays connected. */
+void vhostx_port_stop(struct vhostx_port *port);
+
+/** Take one queue out of use for good, before it is freed. */
+void vhostx_port_forget(struct vhostx_port *port, const struct vhostx_queue *queue);
+
+/** End it all: socket, rings, guest memory; gives the ethdev's reference back. */
+void vhostx_port_close(struct vhostx_port *port);
+
+#endif /* VHOSTX_PORT_H */
