@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * From device state to snapshot: what is complete, what is refused, and what is in it.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+
+#include <cmocka.h>
+#include <rte_bitops.h>
+
+#include "user/build.h"
+
+#define UVA 0x7f0000000000ull
+#define SIZE 0x200000ull
+
+/* A device with one region of 2 MiB and one ring in it that is right in every way. */
+struct rig {
+	struct vhostx_vring vring[2];
+	struct vhostx_backend be;
+	struct vhostx_snapshot snap;
+	const char *why;
+	int fd;
+};
+
+static int
+setup(void **state)
+{
+	static struct rig rig;
+	const struct vhostx_region_desc desc = { .gpa = 0, .size = SIZE, .uva = UVA };
+
+	memset(&rig, 0, sizeof(rig));
+	rig.fd = memfd_create("build", MFD_CLOEXEC);
+	if (rig.fd < 0 || ftruncate(rig.fd, SIZE) != 0)
+		return -1;
+	rig.be = (struct vhostx_backend){
+		.name = "test", .vring = rig.vring, .nr_vrings = 2, .has_features = true,
+		.features = RTE_BIT64(VIRTIO_F_VERSION_1),
+	};
+	if (vhostx_mem_build(&desc, &rig.fd, 1, NULL, &rig.be.mem, &rig.why) != 0)
+		return -1;
+	rig.vring[1] = (struct vhostx_vring){
+		.desc_uva = UVA, .avail_uva = UVA + 0x80000, .used_uva = UVA + 0xa0000, .num = 256,
+		.kickfd = -1, .callfd = 5, .errfd = -1,
+		.has_addr = true, .started = true, .enabled = true,
+	};
+	*state = &rig;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	vhostx_mem_free(rig->be.mem);
+	return close(rig->fd);
+}
+
+static int
+build(struct rig *rig)
+{
+	rig->why = NULL;
+	return vhostx_build(&rig->be, 1, &rig->snap, &rig->why);
+}
+
+static void
+assert_refused(struct rig *rig)
+{
+	assert_int_equal(build(rig), -EINVAL);
+	assert_non_null(rig->why);
+}
+
+static void
+test_build_split(void **state)
+{
+	struct rig *rig = *state;
+	const uint8_t *base = rig->be.mem->range[0].va;
+
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.format, VHOSTX_SPLIT);
+	assert_ptr_equal(rig->snap.split.desc, base);
+	assert_ptr_equal(rig->snap.split.avail, base + 0x80000);
+	assert_ptr_equal(rig->snap.split.used, base + 0xa0000);
+	assert_int_equal(rig->snap.size, 256);
+	assert_int_equal(rig->snap.callfd, 5);
+	assert_true(rig->snap.enabled);
+	assert_false(rig->snap.mergeable || rig->snap.event_idx || rig->snap.indirect);
+}
+
+static void
+test_build_packed_of_any_size(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->be.features |= RTE_BIT64(VIRTIO_F_RING_PACKED);
+	for (uint32_t num = 1; num <= VHOSTX_RING_MAX; num = num * 2 + 1) {
+		rig->vring[1].num = num;
+		assert_int_equal(build(rig), 0);
+		assert_int_equal(rig->snap.format, VHOSTX_PACKED);
+		assert_int_equal(rig->snap.size, num);
+	}
+	rig->vring[1].num = VHOSTX_RING_MAX;
+	assert_int_equal(build(rig), 0);
+	rig->vring[1].num = VHOSTX_RING_MAX + 1;
+	assert_refused(rig);
+}
+
+static void
+test_build_header_length(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.hdr_len, 12);
+	rig->be.features = 0;
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.hdr_len, 10);
+	rig->be.features = RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.hdr_len, 12);
+	assert_true(rig->snap.mergeable);
+}
+
+static void
+test_build_switches(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->be.features |= RTE_BIT64(VIRTIO_RING_F_EVENT_IDX) |
+		RTE_BIT64(VIRTIO_RING_F_INDIRECT_DESC);
+	rig->vring[1].enabled = false;
+	assert_int_equal(build(rig), 0);
+	assert_true(rig->snap.event_idx && rig->snap.indirect);
+	assert_false(rig->snap.enabled);
+}
+
+static void
+test_build_waits_for_all(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_vring *vring = &rig->vring[1];
+	const struct vhostx_vring whole = *vring;
+	struct vhostx_mem *mem = rig->be.mem;
+
+	vring->started = false;
+	assert_int_equal(build(rig), -EAGAIN);
+	*vring = whole;
+	vring->has_addr = false;
+	assert_int_equal(build(rig), -EAGAIN);
+	*vring = whole;
+	vring->num = 0;
+	assert_int_equal(build(rig), -EAGAIN);
+	*vring = whole;
+	rig->be.has_features = false;
+	assert_int_equal(build(rig), -EAGAIN);
+	rig->be.has_features = true;
+	rig->be.mem = NULL;
+	assert_int_equal(build(rig), -EAGAIN);
+	rig->be.mem = mem;
+	assert_int_equal(build(rig), 0);
+}
+
+static void
+test_build_refuses_split_sizes(void **state)
+{
+	static const uint32_t sizes[] = { 3, 255, 65536, UINT32_MAX };
+	struct rig *rig = *state;
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		rig->vring[1].num = sizes[i];
+		assert_refused(rig);
+	}
+}
+
+static void
+test_build_refuses_alignment(void **state)
+{
+	struct rig *rig = *state;
+	const struct vhostx_vring whole = rig->vring[1];
+
+	for (int packed = 0; packed < 2; packed++) {
+		if (packed)
+			rig->be.features |= RTE_BIT64(VIRTIO_F_RING_PACKED);
+		rig->vring[1].desc_uva += 8;
+		assert_refused(rig);
+		rig->vring[1] = whole;
+		rig->vring[1].avail_uva += packed ? 2 : 1;
+		assert_refused(rig);
+		rig->vring[1] = whole;
+		rig->vring[1].used_uva += 2;
+		assert_refused(rig);
+		rig->vring[1] = whole;
+	}
+}
+
+/* CVE-2018-1059: the whole of each area has to be in guest memory, not just its first byte. */
+static void
+test_build_regress_cve_2018_1059(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_vring *vring = &rig->vring[1];
+	uint64_t *areas[] = { &vring->desc_uva, &vring->avail_uva, &vring->used_uva };
+	const uint64_t bytes[2][3] = { { 256 * 16, 4 + 256 * 2, 4 + 256 * 8 }, { 256 * 16, 4, 4 } };
+
+	for (int packed = 0; packed < 2; packed++) {
+		if (packed)
+			rig->be.features |= RTE_BIT64(VIRTIO_F_RING_PACKED);
+		for (int i = 0; i < 3; i++) {
+			const uint64_t right = *areas[i];
+
+			*areas[i] = UVA + SIZE - bytes[packed][i];
+			assert_int_equal(build(rig), 0);
+			*areas[i] += 16;
+			assert_refused(rig);
+			*areas[i] = UVA - 16;
+			assert_refused(rig);
+			*areas[i] = UINT64_MAX - 15;
+			assert_refused(rig);
+			*areas[i] = right;
+		}
+	}
+}
+
+/* With event-idx both split areas have one more field, of 2 bytes. */
+static void
+test_build_event_fields_are_inside(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->be.features |= RTE_BIT64(VIRTIO_RING_F_EVENT_IDX);
+	rig->vring[1].avail_uva = UVA + SIZE - (4 + 256 * 2 + 2);
+	assert_int_equal(build(rig), 0);
+	rig->vring[1].avail_uva += 2;
+	assert_refused(rig);
+	rig->vring[1].avail_uva = UVA + 0x80000;
+	rig->vring[1].used_uva = UVA + SIZE - (4 + 256 * 8);
+	assert_refused(rig);
+}
+
+int
+main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(test_build_split),
+		CASE(test_build_packed_of_any_size),
+		CASE(test_build_header_length),
+		CASE(test_build_switches),
+		CASE(test_build_waits_for_all),
+		CASE(test_build_refuses_split_sizes),
+		CASE(test_build_refuses_alignment),
+		CASE(test_build_regress_cve_2018_1059),
+		CASE(test_build_event_fields_are_inside),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
