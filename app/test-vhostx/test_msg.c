@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * The table of messages: what is well-formed, what is malformed, what is unknown. The expectations are
- * written from the specification, not from the table.
+ * The table of messages: what is well-formed, what is malformed, what is unknown. The expectations
+ * are written from the specification, not from the table.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +109,8 @@ test_msg_refuses_other_sizes(void **state)
 	for (unsigned int i = 0; i < RTE_DIM(served); i++) {
 		for (unsigned int k = 0; k < RTE_DIM(off); k++) {
 			const struct expected *e = &served[i];
-			const struct vhostx_msg msg = message(e->request, e->size + off[k], most_fds(e));
+			const struct vhostx_msg msg = message(e->request, e->size + off[k],
+				most_fds(e));
 
 			assert_int_equal(check(&msg), -EPROTO);
 		}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Guest memory: which tables are refused, how mappings live, what addresses translate to. After each
- * case no mapping and no file may be left.
+ * Guest memory: which tables are refused, how mappings live, what addresses translate to. After
+ * each case no mapping and no file may be left.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -73,7 +73,9 @@ file_of(uint64_t size)
 static struct vhostx_region_desc
 region_at(uint64_t gpa, uint64_t size)
 {
-	return (struct vhostx_region_desc) { .gpa = gpa, .size = size, .uva = 0x700000000000 + gpa };
+	return (struct vhostx_region_desc) {
+		.gpa = gpa, .size = size, .uva = 0x700000000000 + gpa,
+	};
 }
 
 /** A table of one region, all of it in one file. */
@@ -578,7 +580,7 @@ test_region_lookup_is_as_naive_lookup(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < 2 * (last->gpa + last->size) + 200; i++) {
-		/* First all addresses in order, then as many at random, so that the hint is wrong. */
+		/* First all addresses in order, then as many at random: the hint is wrong. */
 		const uint64_t gpa = i < last->gpa + last->size + 100 ? i :
 			(random = random * 1664525 + 1013904223) % (last->gpa + last->size + 100);
 		uint64_t run = 0, naive_run = 0;
