@@ -25,7 +25,7 @@ check_load() {
     # shellcheck disable=SC2064 # their values of now
     trap "rm -rf '$tmp' ${plugin_copy:+'$plugin_copy'}" EXIT
     printf 'show port info 0\nquit\n' |
-        timeout 60 dpdk-testpmd --no-pci --no-huge -m 128 --file-prefix "vhostx-load-$$" -d "$plugin" \
+        RUNTIME_DIRECTORY=$tmp timeout 60 dpdk-testpmd --no-pci --no-huge -m 128 --file-prefix load -d "$plugin" \
             --vdev "net_vhostx0,iface=$tmp/sock" -- -i --total-num-mbufs=2048 >"$tmp/log" 2>&1 ||
         { cat "$tmp/log"; die "testpmd fails"; }
     grep 'Driver name: net_vhostx' "$tmp/log" || { cat "$tmp/log"; die "port 0 is not net_vhostx's"; }

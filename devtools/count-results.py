@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 net_vhostx developers
-"""Print how many tests passed and failed in meson's testlog.json or a JUnit file, then the failed names."""
+"""How many tests passed, how many failed, and the failed names, tabs between, of meson's testlog.json or a JUnit file."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ def main():
     path = sys.argv[1]
     results = list((junit_results if path.endswith(".xml") else meson_results)(path))
     failed = [name for name, passed in results if not passed]
-    print(len(results) - len(failed), len(failed), *failed)
+    print(len(results) - len(failed), len(failed), "\t".join(failed))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ start_testpmd() { # name lcores EAL-options...
     mkfifo "$work/$name.in"
     exec {fd}<>"$work/$name.in"
     input[$name]=$fd
-    stdbuf -oL dpdk-testpmd --lcores "$lcores" --no-pci --file-prefix "vhostx-$name-$$" "${memory[@]}" "$@" \
+    # RUNTIME_DIRECTORY: where the EAL puts its files, here to go away with the rest
+    RUNTIME_DIRECTORY=$work stdbuf -oL dpdk-testpmd --lcores "$lcores" --no-pci --file-prefix "$name" "${memory[@]}" "$@" \
         -- -i --total-num-mbufs=16384 --nb-cores=1 --txd=$ring_size --rxd=$ring_size \
         <"$work/$name.in" >"$work/$name.log" 2>&1 {fd}>&- &
     pid[$name]=$!

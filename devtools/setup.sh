@@ -93,5 +93,9 @@ fi || {
     die "meson setup failed"
 }
 grep -E 'WARNING' "$log" | sed 's/^/    /' || true
-ninja -C build </dev/null | tail -n 1 | sed 's/^/    /' || die "the build failed; run: ninja -C build"
+ninja -C build </dev/null >>"$log" 2>&1 || {
+    cat "$log" >&2
+    die "the build failed"
+}
+sed -n 's/^.*warning: /    &/p' "$log"
 note "built build/drivers/librte_net_vhostx.so"

@@ -16,17 +16,17 @@ failures=()
 
 left() { echo $((deadline > SECONDS ? deadline - SECONDS : 1)); }
 
-# Count the results in a file, under a heading; a run that left no file counts as one failure.
-count() { # heading file
-    local ok bad names name
-    if [ -s "$2" ]; then
-        read -r ok bad names < <("$top/devtools/count-results.py" "$2")
-    else
-        ok=0 bad=1 names="no-results"
+# Count the results in a file. A run that failed without a failed test in its results (it did not end, or left
+# none) counts as one failure.
+count() { # heading exit-status file
+    local ok=0 bad=0 names='' name
+    [ ! -s "$3" ] || read -r ok bad names < <("$top/devtools/count-results.py" "$3")
+    if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1 names="(the run itself: exit status $2)"
     fi
     passed=$((passed + ok))
     failed=$((failed + bad))
-    for name in $names; do failures+=("$1: $name"); done
+    [ -z "$names" ] || while IFS= read -r name; do failures+=("$1: $name"); done < <(tr '\t' '\n' <<<"$names")
     note "$ok passed, $bad failed"
 }
 
@@ -46,7 +46,7 @@ check() { # name command...: a check passes or fails as a whole
 }
 
 units() { # heading build-dir wrapper meson-options...
-    local heading=$1 dir=$2 wrapper=$3
+    local heading=$1 dir=$2 wrapper=$3 status=0
     shift 3
     step "unit tests: $heading"
     rm -f "$dir/meson-logs/testlog.json"
@@ -56,20 +56,28 @@ units() { # heading build-dir wrapper meson-options...
         else
             meson setup "$dir" "$@"
         fi && timeout -k 10 "$(left)" ninja -C "$dir"
-    } >build/units.log 2>&1 || cat build/units.log
-    if [ -f "$dir/build.ninja" ] && [ -z "$(meson test -C "$dir" --list 2>/dev/null)" ]; then
+    } >build/units.log 2>&1 || {
+        status=$?
+        cat build/units.log
+        count "$heading, build" "$status" /dev/null
+        return 0
+    }
+    if [ -z "$(meson test -C "$dir" --list 2>/dev/null)" ]; then
         note "none"
         return 0
     fi
     # One at a time: some have threads that poll.
     # shellcheck disable=SC2086 # a command and its option, or nothing
     timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --num-processes 1 >build/units.log 2>&1 || cat build/units.log
-    count "$heading" "$dir/meson-logs/testlog.json"
+        --num-processes 1 >build/units.log 2>&1 || {
+        status=$?
+        cat build/units.log
+    }
+    count "$heading" "$status" "$dir/meson-logs/testlog.json"
 }
 
 end_to_end() {
-    local folders=() dir
+    local folders=() dir status=0
     for dir in app/test-vhostx/e2e app/test-vhostx/dts; do
         [ -z "$(find "$dir" -name 'test_*.py' 2>/dev/null)" ] || folders+=("$dir")
     done
@@ -78,8 +86,8 @@ end_to_end() {
     rm -f build/pytest.xml
     VHOSTX_PLUGIN=$top/build/drivers/librte_net_vhostx.so PYTHONDONTWRITEBYTECODE=1 \
         timeout -s INT -k 60 "$(left)" /usr/bin/python3 -m pytest --junitxml="$top/build/pytest.xml" "$@" "${folders[@]}" ||
-        true # the results tell
-    count "end to end" build/pytest.xml
+        status=$?
+    count "end to end" "$status" build/pytest.xml
 }
 
 "$top/devtools/setup.sh"
