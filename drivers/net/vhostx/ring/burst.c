@@ -6,6 +6,7 @@
  */
 #include <linux/virtio_net.h>
 
+#include <rte_ether.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 
@@ -66,10 +67,32 @@ ring_notify(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 		wanted = packed_wants_call(s);
 		break;
 	}
-	if (!wanted)
+	if (!wanted) {
+		q->count.no_calls++;
 		return;
+	}
 	vhostx_eventfd_signal(s->callfd, s->call_blocks);
 	q->count.calls++;
+}
+
+static __rte_noinline void
+count_group(struct vhostx_counters *count, const struct rte_mbuf *m)
+{
+	const struct rte_ether_addr *dst = rte_pktmbuf_mtod(m, const struct rte_ether_addr *);
+
+	if (m->data_len >= sizeof(*dst) && rte_is_broadcast_ether_addr(dst))
+		count->broadcast++;
+	else
+		count->multicast++;
+}
+
+/* Count a packet of @a len bytes that is, or was, in @a m; packets and bytes are summed by the caller. */
+static __rte_always_inline void
+count_packet(struct vhostx_counters *count, const struct rte_mbuf *m, uint32_t len)
+{
+	count->sizes[vhostx_size_class(len)]++;
+	if (unlikely(*rte_pktmbuf_mtod(m, const uint8_t *) & 1))
+		count_group(count, m);
 }
 
 /* The ring cannot be trusted any more. Later bursts see ring->fault and stay away. */
@@ -201,6 +224,14 @@ rx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	return RX_TAKEN;
 }
 
+/* Take the VLAN tag off, if there is one in the first segment. */
+static __rte_noinline void
+rx_strip(struct rte_mbuf *m)
+{
+	if (m->data_len >= sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
+		rte_vlan_strip(m);
+}
+
 /* Copy chains into the mbufs that @a pkts holds; returns packets, and in @a taken chains. */
 static __rte_always_inline uint16_t
 rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
@@ -229,6 +260,9 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 			if (result == RX_DROP)
 				continue;
 		}
+		count_packet(&q->count, m, len);
+		if (unlikely(q->strip))
+			rx_strip(m);
 		bytes += len;
 		done++;
 	}
@@ -331,6 +365,72 @@ tx_header(uint16_t chains)
 	return (struct virtio_net_hdr_mrg_rxbuf){ .num_buffers = chains };
 }
 
+/* mbuf flags that need the general path. */
+#define TX_GENERAL RTE_MBUF_F_TX_VLAN
+
+/* A packet as it goes into the chains: a prefix, made here, then the mbuf from some byte on. */
+struct tx_source {
+	struct vhostx_mbuf_cursor body;
+	uint32_t len;         /* bytes in all */
+	uint32_t prefix_len;  /* bytes of prefix */
+	uint32_t prefix_done; /* bytes of prefix that were written */
+	uint8_t prefix[sizeof(struct virtio_net_hdr_mrg_rxbuf) + sizeof(struct rte_ether_hdr) +
+		sizeof(struct rte_vlan_hdr)];
+};
+
+/* Append @a n bytes of the packet to the prefix. */
+static bool
+source_pull(struct tx_source *src, uint32_t n)
+{
+	const uint8_t *data;
+	uint32_t part;
+
+	while (n != 0) {
+		part = vhostx_mbuf_next(&src->body, n, &data);
+		if (part == 0)
+			return false;
+		memcpy(&src->prefix[src->prefix_len], data, part);
+		src->prefix_len += part;
+		n -= part;
+	}
+	return true;
+}
+
+/* Room for the virtio-net header, then the Ethernet addresses and the VLAN tag if one is asked for. */
+static bool
+source_begin(struct tx_source *src, const struct rte_mbuf *m, uint32_t hdr_len)
+{
+	struct rte_vlan_hdr tag = { 0 };
+	uint16_t word;
+
+	src->body = (struct vhostx_mbuf_cursor){ .seg = m };
+	src->prefix_len = hdr_len;
+	src->prefix_done = 0;
+	src->len = hdr_len + m->pkt_len;
+	if (!(m->ol_flags & RTE_MBUF_F_TX_VLAN))
+		return true;
+	if (!source_pull(src, 2 * RTE_ETHER_ADDR_LEN))
+		return false;
+	word = rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN);
+	memcpy(&src->prefix[src->prefix_len], &word, sizeof(word));
+	tag.vlan_tci = rte_cpu_to_be_16(m->vlan_tci);
+	memcpy(&src->prefix[src->prefix_len + sizeof(word)], &tag.vlan_tci, sizeof(tag.vlan_tci));
+	src->prefix_len += sizeof(tag);
+	src->len += sizeof(tag);
+	return true;
+}
+
+/* Write the next @a n bytes of the packet into a chain. */
+static void
+source_write(struct tx_source *src, struct vhostx_cursor *to, uint32_t n)
+{
+	const uint32_t part = RTE_MIN(n, src->prefix_len - src->prefix_done);
+
+	vhostx_cursor_write(to, &src->prefix[src->prefix_done], part, n - part);
+	src->prefix_done += part;
+	vhostx_cursor_write_mbuf(to, &src->body, n - part);
+}
+
 /* What became of a packet that the fast path did not take. */
 enum tx_result {
 	TX_SENT,  /* it is in the chains */
@@ -371,37 +471,45 @@ tx_span(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_c
 
 /* Copy a packet, with its header, into @a chains chains. */
 static void
-tx_scatter(const struct vhostx_snapshot *s, const struct vhostx_batch *b, struct vhostx_chain *c,
-	uint16_t chains, const struct rte_mbuf *m)
+tx_scatter(const struct vhostx_batch *b, struct vhostx_chain *c, uint16_t chains,
+	struct tx_source *src, uint32_t hdr_len)
 {
 	const struct virtio_net_hdr_mrg_rxbuf hdr = tx_header(chains);
-	struct vhostx_mbuf_cursor from = { .seg = m };
-	uint32_t left = m->pkt_len;
-	uint32_t head = s->hdr_len;
+	uint32_t left = src->len;
 
+	memcpy(src->prefix, &hdr, hdr_len);
 	for (uint16_t k = 0; k < chains; k++) {
 		struct vhostx_cursor to = vhostx_cursor_begin(b, &c[k]);
-		const uint32_t part = RTE_MIN(left, c[k].total - head);
 
-		vhostx_cursor_write(&to, (const uint8_t *)&hdr, head, part);
-		vhostx_cursor_write_mbuf(&to, &from, part);
-		c[k].used_len = head + part;
-		left -= part;
-		head = 0;
+		c[k].used_len = RTE_MIN(left, c[k].total);
+		source_write(src, &to, c[k].used_len);
+		left -= c[k].used_len;
 	}
 }
 
+/* A packet of any shape into chains of any shape; @a chains and @a len get what it took. */
 static __rte_noinline enum tx_result
 tx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
-	uint16_t first, uint16_t n, const struct rte_mbuf *m, uint16_t *chains)
+	uint16_t first, uint16_t n, const struct rte_mbuf *m, uint16_t *chains, uint32_t *len)
 {
 	struct vhostx_chain *c = &b->chain[first];
-	const uint64_t need = (uint64_t)m->pkt_len + s->hdr_len;
-	const enum tx_result result = tx_span(q, s, c, n - first, need, chains);
+	struct tx_source src;
+	enum tx_result result;
 
-	if (result == TX_SENT)
-		tx_scatter(s, b, c, *chains, m);
-	if (result == TX_DROP || result == TX_MORE)
+	*chains = 0;
+	if (!source_begin(&src, m, s->hdr_len)) {
+		q->count.drops[VHOSTX_RUNT]++;
+		return TX_DROP;
+	}
+	result = tx_span(q, s, c, n - first, src.len, chains);
+	if (result == TX_SENT) {
+		tx_scatter(b, c, *chains, &src, s->hdr_len);
+		*len = src.len - s->hdr_len;
+		return TX_SENT;
+	}
+	if (result == TX_DROP)
+		q->count.drops[VHOSTX_OVERSIZE]++;
+	if (result != TX_RETRY)
 		*chains = 0;
 	return result;
 }
@@ -435,13 +543,14 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 		struct vhostx_chain *c = &b->chain[done.chains];
 		const struct rte_mbuf *m = pkts[done.packets];
 		enum tx_result result = TX_SENT;
+		uint32_t len = m->data_len;
 		uint16_t chains = 1;
 
 		if (likely(c->fault == VHOSTX_NO_CAUSE && c->nspill == 0 && m->nb_segs == 1 &&
-				c->len >= (uint32_t)m->data_len + s->hdr_len))
+				(m->ol_flags & TX_GENERAL) == 0 && c->len >= len + s->hdr_len))
 			tx_copy(c, m, s->hdr_len);
 		else
-			result = tx_general(q, s, b, done.chains, n, m, &chains);
+			result = tx_general(q, s, b, done.chains, n, m, &chains, &len);
 		if (unlikely(result == TX_MORE)) {
 			done.more = true;
 			break;
@@ -449,10 +558,9 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 		done.chains += chains;
 		done.packets += result != TX_RETRY;
 		if (likely(result == TX_SENT)) {
+			count_packet(&q->count, m, len);
 			sent++;
-			bytes += m->pkt_len;
-		} else if (result == TX_DROP) {
-			q->count.drops[VHOSTX_OVERSIZE]++;
+			bytes += len;
 		}
 	}
 	q->count.packets += sent;
@@ -510,6 +618,8 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 	}
 	if (chains != 0)
 		ring_notify(q, s);
+	if (unlikely(done < nb))
+		q->count.no_chain++;
 	return done;
 }
 
@@ -520,10 +630,16 @@ vhostx_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 	const struct vhostx_snapshot *s = vhostx_queue_enter(q);
 	uint16_t done = 0;
 
-	if (likely(s != NULL && s->ring->fault == VHOSTX_NO_CAUSE && s->enabled)) {
-		done = tx_ring(q, s, pkts, nb);
-		if (unlikely(s->ring->fault != VHOSTX_NO_CAUSE))
-			ring_report(q, s);
+	if (likely(s != NULL && s->enabled)) {
+		if (unlikely(s->shared))
+			rte_spinlock_lock(&s->ring->lock);
+		if (likely(s->ring->fault == VHOSTX_NO_CAUSE)) {
+			done = tx_ring(q, s, pkts, nb);
+			if (unlikely(s->ring->fault != VHOSTX_NO_CAUSE))
+				ring_report(q, s);
+		}
+		if (unlikely(s->shared))
+			rte_spinlock_unlock(&s->ring->lock);
 	}
 	vhostx_queue_leave(q);
 	if (done != 0)

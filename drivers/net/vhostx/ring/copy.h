@@ -85,23 +85,37 @@ struct vhostx_mbuf_cursor {
 	uint32_t off;               /**< bytes of it that were read */
 };
 
+/** The bytes at the cursor that are contiguous, at most @a n; goes on after them. 0 at the end. */
+static inline uint32_t
+vhostx_mbuf_next(struct vhostx_mbuf_cursor *from, uint32_t n, const uint8_t **data)
+{
+	uint32_t part;
+
+	while (from->off == from->seg->data_len) {
+		if (from->seg->next == NULL)
+			return 0;
+		from->seg = from->seg->next;
+		from->off = 0;
+	}
+	part = RTE_MIN(n, from->seg->data_len - from->off);
+	*data = rte_pktmbuf_mtod_offset(from->seg, const uint8_t *, from->off);
+	from->off += part;
+	return part;
+}
+
 /** Copy @a n bytes of a packet into the chain; fewer if its segments have fewer. */
 static inline void
 vhostx_cursor_write_mbuf(struct vhostx_cursor *to, struct vhostx_mbuf_cursor *from, uint32_t n)
 {
-	while (n != 0) {
-		const uint32_t part = RTE_MIN(n, from->seg->data_len - from->off);
+	const uint8_t *data;
+	uint32_t part;
 
-		vhostx_cursor_write(to, rte_pktmbuf_mtod_offset(from->seg, const uint8_t *,
-			from->off), part, n - part);
+	while (n != 0) {
+		part = vhostx_mbuf_next(from, n, &data);
+		if (unlikely(part == 0))
+			return;
 		n -= part;
-		from->off += part;
-		if (from->off == from->seg->data_len) {
-			if (from->seg->next == NULL)
-				return;
-			from->seg = from->seg->next;
-			from->off = 0;
-		}
+		vhostx_cursor_write(to, data, part, n);
 	}
 }
 

@@ -20,8 +20,9 @@ enum vhostx_cause {
 	VHOSTX_BAD_INDIRECT,  /**< table nested, empty, of odd length, or not negotiated */
 	VHOSTX_BAD_CHAIN,     /**< next past the table, a loop, or more segments than are taken */
 	VHOSTX_BAD_LENGTH,    /**< not longer than the header, or over 4 GiB */
-	/* A packet does not fit. */
+	/* A packet is given up. */
 	VHOSTX_OVERSIZE,      /**< longer than the guest's buffers, or than one mbuf if linear */
+	VHOSTX_RUNT,          /**< tx: too short for the VLAN tag that it asks for */
 	VHOSTX_DISABLED,      /**< the guest sent it on a ring that is started but not enabled */
 	/* The ring is wrong: it stops until the front-end starts it again. */
 	VHOSTX_BAD_HEAD,      /**< a head past the descriptor table, or a chain without an end */
@@ -29,14 +30,32 @@ enum vhostx_cause {
 	VHOSTX_CAUSES,
 };
 
+/** Classes of packet length: below 64, 64, 65, 128, 256, 512, 1024 to 1518 and above. */
+#define VHOSTX_SIZES 8
+
 /** What a poller counts; readers may see a burst half counted, never a torn number. */
 struct vhostx_counters {
 	uint64_t packets;              /**< delivered */
-	uint64_t bytes;                /**< of those, without the virtio-net header */
-	uint64_t nombuf;               /**< bursts cut short because the mbuf pool was empty */
+	uint64_t bytes;                /**< of those, without the virtio-net header, with the VLAN tag */
+	uint64_t sizes[VHOSTX_SIZES];  /**< of those, by length */
+	uint64_t multicast;            /**< of those, to a group but not to all */
+	uint64_t broadcast;            /**< of those, to all */
+	uint64_t nombuf;               /**< rx: bursts cut short because the mbuf pool was empty */
+	uint64_t no_chain;             /**< tx: bursts cut short because the guest had no buffer */
 	uint64_t calls;                /**< interrupts sent to the guest */
+	uint64_t no_calls;             /**< bursts after which the guest wanted none */
 	uint64_t drops[VHOSTX_CAUSES]; /**< packets dropped, or rings stopped, by cause */
 };
+
+/** Which of sizes[] a packet of @a len bytes belongs to. */
+static __rte_always_inline uint32_t
+vhostx_size_class(uint32_t len)
+{
+	/* 32 to 63 make 1, then each power of two one more; 64 alone belongs to the class below. */
+	const uint32_t log = 27 - __builtin_clz(len | 32) - (len <= 64);
+
+	return RTE_MIN(log, 6u) + (len > 1518);
+}
 
 /** An rx or tx queue. */
 struct vhostx_queue {
@@ -48,12 +67,18 @@ struct vhostx_queue {
 	int wakefd;               /**< the port's eventfd: the way from hot to cold */
 	uint16_t port_id;
 	uint16_t queue_id;        /**< of ethdev */
+	bool stopped;             /**< by rte_eth_dev_rx_queue_stop or its like: not published to */
 	bool fence;               /**< the kernel refused membarrier: pay for a fence here */
 	bool linear;              /**< rx: linear-buffer=1 */
 	bool ext;                 /**< rx: ext-buffer=1 */
+	bool strip;               /**< rx: take VLAN tags off */
+	int epfd;                 /**< rx interrupts: epoll of evfd and the guest's kick; -1: none */
+	int evfd;                 /**< rx interrupts: wakes who waits on epfd; -1: none */
 
 	/* Written by the poller. */
 	uint32_t bursts __rte_cache_aligned; /**< odd while a burst may use snap. Letters A, C */
+	struct vhostx_map *watched; /**< reference behind the address that a core may wait on */
+	bool intr;                /**< rx: the application waits for interrupts; atomic, letter G */
 	struct vhostx_counters count;
 } __rte_cache_aligned;
 

@@ -12,6 +12,7 @@
 
 #include <rte_pause.h>
 
+#include "notify.h"
 #include "queue.h"
 #include "snapshot.h"
 #include "vq.h"
@@ -64,18 +65,6 @@ packed_settle(const struct vhostx_snapshot *snap, const char **why)
 	return 0;
 }
 
-/* Nobody needs kicks while the application polls (virtio 1.3, 2.7.10 and 2.8.14). */
-static void
-suppress_kicks(const struct vhostx_snapshot *snap)
-{
-	if (snap->format == VHOSTX_PACKED)
-		__atomic_store_n(&snap->packed.device->flags, VRING_PACKED_EVENT_FLAG_DISABLE,
-			__ATOMIC_RELAXED);
-	else if (!snap->event_idx)
-		__atomic_store_n(&snap->split.used->flags, VRING_USED_F_NO_NOTIFY,
-			__ATOMIC_RELAXED);
-}
-
 bool
 vhostx_membarrier_register(void)
 {
@@ -87,6 +76,11 @@ vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *s
 {
 	/* B: pairs with the acquire in vhostx_queue_enter(). */
 	__atomic_store_n(&queue->snap, snap, __ATOMIC_RELEASE);
+	/* G: snap before intr; the other half is in vhostx_queue_intr_on(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* It asked for kicks on a ring that was not there: let it ask again. */
+	if (__atomic_load_n(&queue->intr, __ATOMIC_RELAXED))
+		vhostx_eventfd_signal(queue->evfd, false);
 }
 
 void
@@ -142,6 +136,18 @@ vhostx_ring_get_base(const struct vhostx_ring *ring, enum vhostx_format format)
 	return ring->fresh ? 0x80008000u : avail | used << 16;
 }
 
+void
+vhostx_ring_suppress_kicks(const struct vhostx_snapshot *snap)
+{
+	/* With event-idx and split the last event asked for stays behind, which is as good. */
+	if (snap->format == VHOSTX_PACKED)
+		__atomic_store_n(&snap->packed.device->flags, VRING_PACKED_EVENT_FLAG_DISABLE,
+			__ATOMIC_RELAXED);
+	else if (!snap->event_idx)
+		__atomic_store_n(&snap->split.used->flags, VRING_USED_F_NO_NOTIFY,
+			__ATOMIC_RELAXED);
+}
+
 int
 vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
 {
@@ -156,6 +162,6 @@ vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
 	/* A new table may be shorter than the one that the hint was found in. */
 	ring->hint = 0;
 	ring->signalled_valid = false;
-	suppress_kicks(snap);
+	vhostx_ring_suppress_kicks(snap);
 	return ret;
 }

@@ -56,6 +56,7 @@ struct vhostx_snapshot {
 	bool event_idx;               /**< VIRTIO_F_EVENT_IDX */
 	bool indirect;                /**< VIRTIO_F_INDIRECT_DESC */
 	bool enabled;                 /**< false: discard what the guest sends, supply nothing */
+	bool shared;                  /**< several tx queues use it: take the ring's lock */
 	int callfd;                   /**< interrupts the guest; -1: it polls */
 	bool call_blocks;             /**< callfd lacks O_NONBLOCK */
 };
@@ -66,7 +67,7 @@ struct vhostx_snapshot {
  */
 bool vhostx_membarrier_register(void);
 
-/** Let bursts of @a queue use @a snap from now on. */
+/** Let bursts of @a queue use @a snap from now on; wakes an application that sleeps on the queue. */
 void vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *snap);
 
 /**
@@ -83,6 +84,9 @@ void vhostx_ring_set_base(struct vhostx_ring *ring, uint32_t base);
 
 /** The position of a ring that no queue has: payload of GET_VRING_BASE's reply. */
 uint32_t vhostx_ring_get_base(const struct vhostx_ring *ring, enum vhostx_format format);
+
+/** Tell the guest that nobody needs its kicks (virtio 1.3, 2.7.10 and 2.8.14). */
+void vhostx_ring_suppress_kicks(const struct vhostx_snapshot *snap);
 
 /**
  * Prepare the ring of a snapshot that is not published: settle the position of a ring that has just

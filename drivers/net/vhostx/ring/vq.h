@@ -9,6 +9,7 @@
 
 #include <rte_common.h>
 #include <rte_prefetch.h>
+#include <rte_spinlock.h>
 
 #include "queue.h"
 
@@ -27,6 +28,10 @@
  * |   | release                       |                                | is not written yet             |
  * | F | used idx or flags (complete), | used_event or flags (notify);  | both sides sleep: the guest    |
  * |   | full fence                    | the guest does the reverse     | waits for a call nobody sends  |
+ * | G | intr (poller), full fence,    | snap published (cold), full    | a poller sleeps on a ring that |
+ * |   | then snap is read             | fence, then intr is read       | came up while it fell asleep   |
+ * | H | our wish for kicks (poller),  | avail idx or flags;            | both sides sleep: the host     |
+ * |   | full fence                    | the guest does the reverse     | waits for a kick nobody sends  |
  */
 
 /** Chains that one fetch looks at, at most. */
@@ -46,6 +51,7 @@ struct vhostx_ring {
 	uint16_t fault;       /**< enum vhostx_cause that stopped the ring, or VHOSTX_NO_CAUSE */
 	uint32_t hint;        /**< region where the last address was found */
 	int64_t base;         /**< cold: payload of SET_VRING_BASE; -1: the ring's own beginning */
+	rte_spinlock_t lock;  /**< between pollers, taken if the snapshot is shared */
 } __rte_cache_aligned;
 
 /** The ring cannot be trusted any more. The control thread reads this while the poller has the ring. */

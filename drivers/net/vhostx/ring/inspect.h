@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * What an application asks of a ring apart from bursts: how full it is, a wake-up when something comes,
+ * an address to watch. Called by whoever polls the queue, like a burst.
+ */
+#ifndef VHOSTX_RING_INSPECT_H
+#define VHOSTX_RING_INSPECT_H
+
+#include "queue.h"
+
+/** A word of guest memory that changes when the guest offers the next chain. */
+struct vhostx_watch {
+	const void *addr;        /**< of size bytes; stays mapped while map is held */
+	uint8_t size;            /**< 2 */
+	uint16_t mask;           /**< bits that matter */
+	uint16_t match;          /**< their value when there is something to fetch, or when there is not */
+	bool until_differs;      /**< wake when (word & mask) != match, else when it is equal */
+	struct vhostx_map *map;  /**< a reference for the caller to put back */
+};
+
+/**
+ * Entries that the guest has offered and that were not fetched: packets to receive, or buffers to send
+ * into. A packed ring is counted entry by entry.
+ * @return 0 if the queue is down or the ring is broken; at most the ring's size.
+ */
+uint32_t vhostx_queue_pending(struct vhostx_queue *queue);
+
+/**
+ * Ask the guest for kicks. If it has offered something meanwhile, or the ring comes up later, the
+ * queue's evfd is signalled.
+ */
+void vhostx_queue_intr_on(struct vhostx_queue *queue);
+
+/** Ask the guest for no kicks. */
+void vhostx_queue_intr_off(struct vhostx_queue *queue);
+
+/** Where to look for the next chain. @return 0, or -ENODEV if the queue is down. */
+int vhostx_queue_watch(struct vhostx_queue *queue, struct vhostx_watch *watch);
+
+#endif /* VHOSTX_RING_INSPECT_H */
