@@ -17,6 +17,7 @@
 #include "vhostx_compat.h"
 #include "vhostx_log.h"
 #include "vhostx_port.h"
+#include "vhostx_queues.h"
 #include "vhostx_stats.h"
 
 static struct vhostx_port *
@@ -33,9 +34,33 @@ dev_configure(struct rte_eth_dev *dev)
 	return vhostx_port_open(port_of(dev));
 }
 
+/* All queues start with the port, but those that the application starts itself. */
+static void
+set_queue_states(struct rte_eth_dev *dev, bool start)
+{
+	const struct vhostx_queue *queue;
+
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
+		queue = dev->data->rx_queues[i];
+		dev->data->rx_queue_state[i] = start && !queue->stopped ?
+			RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+	}
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++) {
+		queue = dev->data->tx_queues[i];
+		dev->data->tx_queue_state[i] = start && !queue->stopped ?
+			RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+	}
+}
+
 static int
 dev_start(struct rte_eth_dev *dev)
 {
+	int ret;
+
+	ret = vhostx_intr_setup(dev);
+	if (ret != 0)
+		return ret;
+	set_queue_states(dev, true);
 	vhostx_port_start(port_of(dev));
 	return 0;
 }
@@ -44,6 +69,8 @@ static int
 dev_stop(struct rte_eth_dev *dev)
 {
 	vhostx_port_stop(port_of(dev));
+	set_queue_states(dev, false);
+	vhostx_intr_release(dev);
 	return 0;
 }
 
@@ -60,8 +87,39 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_mtu = UINT16_MAX;
 	info->speed_capa = RTE_ETH_LINK_SPEED_10G | RTE_ETH_LINK_SPEED_FIXED;
-	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
-	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	return 0;
+}
+
+/* A stripping that was switched takes effect at the next burst. */
+static int
+vlan_offload_set(struct rte_eth_dev *dev, int mask)
+{
+	const bool strip = (dev->data->dev_conf.rxmode.offloads &
+		RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0;
+
+	if (!(mask & RTE_ETH_VLAN_STRIP_MASK))
+		return 0;
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
+		struct vhostx_queue *queue = dev->data->rx_queues[i];
+
+		if (queue != NULL)
+			queue->strip = strip;
+	}
+	return 0;
+}
+
+/* What the guest sends is all received, and its own filter is the front-end's: nothing to do. */
+static int
+mac_addr_set(struct rte_eth_dev *dev __rte_unused, struct rte_ether_addr *addr __rte_unused)
+{
+	return 0;
+}
+
+static int
+accept_filter(struct rte_eth_dev *dev __rte_unused)
+{
 	return 0;
 }
 
@@ -79,99 +137,6 @@ mtu_set(struct rte_eth_dev *dev __rte_unused, uint16_t mtu __rte_unused)
 	return 0;
 }
 
-/* --- queues ---------------------------------------------------------------------------------------- */
-
-static void
-queue_free(struct rte_eth_dev *dev, struct vhostx_queue *queue)
-{
-	if (queue == NULL)
-		return;
-	vhostx_port_forget(port_of(dev), queue);
-	rte_free(queue);
-}
-
-static void
-rx_queue_release(struct rte_eth_dev *dev, uint16_t id)
-{
-	queue_free(dev, dev->data->rx_queues[id]);
-	dev->data->rx_queues[id] = NULL;
-}
-
-static void
-tx_queue_release(struct rte_eth_dev *dev, uint16_t id)
-{
-	queue_free(dev, dev->data->tx_queues[id]);
-	dev->data->tx_queues[id] = NULL;
-}
-
-static struct vhostx_queue *
-queue_alloc(struct rte_eth_dev *dev, uint16_t id, unsigned int socket)
-{
-	struct vhostx_queue *queue = rte_zmalloc_socket("vhostx_queue", sizeof(*queue),
-		RTE_CACHE_LINE_SIZE, socket);
-
-	if (queue == NULL) {
-		VHOSTX_LOG(ERR, port_of(dev)->name, "no memory for queue %u", id);
-		return NULL;
-	}
-	queue->port_id = dev->data->port_id;
-	queue->queue_id = id;
-	queue->wakefd = port_of(dev)->wakefd;
-	queue->fence = !vhostx_membarrier_register();
-	return queue;
-}
-
-/* What a fresh mbuf of this port has in its first words. */
-static uint64_t
-rearm_word(uint16_t port_id)
-{
-	struct rte_mbuf m = { .data_off = RTE_PKTMBUF_HEADROOM, .nb_segs = 1, .port = port_id };
-	uint64_t word;
-
-	rte_mbuf_refcnt_set(&m, 1);
-	memcpy(&word, RTE_PTR_ADD(&m, offsetof(struct rte_mbuf, data_off)), sizeof(word));
-	return word;
-}
-
-/* The number of descriptors is the guest's: whatever the application asks for is taken. */
-static int
-rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
-	unsigned int socket, const struct rte_eth_rxconf *conf __rte_unused, struct rte_mempool *pool)
-{
-	const struct vhostx_args *args = &port_of(dev)->args;
-	const uint16_t room = rte_pktmbuf_data_room_size(pool);
-	struct vhostx_queue *queue;
-
-	if (room <= RTE_PKTMBUF_HEADROOM) {
-		VHOSTX_LOG(ERR, port_of(dev)->name,
-			"rx queue %u: the mbufs of pool %s have no room beyond the headroom of %u bytes",
-			id, pool->name, RTE_PKTMBUF_HEADROOM);
-		return -EINVAL;
-	}
-	queue = queue_alloc(dev, id, socket);
-	if (queue == NULL)
-		return -ENOMEM;
-	queue->pool = pool;
-	queue->room = room - RTE_PKTMBUF_HEADROOM;
-	queue->rearm = rearm_word(dev->data->port_id);
-	queue->linear = args->linear_buffer;
-	queue->ext = args->ext_buffer;
-	dev->data->rx_queues[id] = queue;
-	return 0;
-}
-
-static int
-tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
-	unsigned int socket, const struct rte_eth_txconf *conf __rte_unused)
-{
-	struct vhostx_queue *queue = queue_alloc(dev, id, socket);
-
-	if (queue == NULL)
-		return -ENOMEM;
-	dev->data->tx_queues[id] = queue;
-	return 0;
-}
-
 /* --- probe and remove ------------------------------------------------------------------------------ */
 
 static int
@@ -180,10 +145,11 @@ dev_close(struct rte_eth_dev *dev)
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return 0;
 	vhostx_port_stop(port_of(dev));
+	vhostx_intr_release(dev);
 	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
-		rx_queue_release(dev, i);
+		vhostx_rx_queue_release(dev, i);
 	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
-		tx_queue_release(dev, i);
+		vhostx_tx_queue_release(dev, i);
 	vhostx_port_close(port_of(dev));
 	/* Not from rte_malloc: the control thread may hold it a little longer than ethdev does. */
 	dev->data->dev_private = NULL;
@@ -198,10 +164,26 @@ static const struct eth_dev_ops ops = {
 	.dev_infos_get = dev_infos_get,
 	.link_update = link_update,
 	.mtu_set = mtu_set,
-	.rx_queue_setup = rx_queue_setup,
-	.tx_queue_setup = tx_queue_setup,
-	.rx_queue_release = rx_queue_release,
-	.tx_queue_release = tx_queue_release,
+	.mac_addr_set = mac_addr_set,
+	.promiscuous_enable = accept_filter,
+	.promiscuous_disable = accept_filter,
+	.allmulticast_enable = accept_filter,
+	.allmulticast_disable = accept_filter,
+	.vlan_offload_set = vlan_offload_set,
+	.rx_queue_setup = vhostx_rx_queue_setup,
+	.tx_queue_setup = vhostx_tx_queue_setup,
+	.rx_queue_release = vhostx_rx_queue_release,
+	.tx_queue_release = vhostx_tx_queue_release,
+	.rx_queue_start = vhostx_rx_queue_start,
+	.rx_queue_stop = vhostx_rx_queue_stop,
+	.tx_queue_start = vhostx_tx_queue_start,
+	.tx_queue_stop = vhostx_tx_queue_stop,
+	.rxq_info_get = vhostx_rxq_info_get,
+	.txq_info_get = vhostx_txq_info_get,
+	.tx_done_cleanup = vhostx_tx_done_cleanup,
+	.rx_queue_intr_enable = vhostx_rx_queue_intr_enable,
+	.rx_queue_intr_disable = vhostx_rx_queue_intr_disable,
+	.get_monitor_addr = vhostx_get_monitor_addr,
 	.stats_get = vhostx_stats_get,
 	.stats_reset = vhostx_stats_reset,
 };
@@ -277,7 +259,19 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 	dev->dev_ops = &ops;
 	dev->rx_pkt_burst = vhostx_rx_burst;
 	dev->tx_pkt_burst = vhostx_tx_burst;
+	dev->rx_queue_count = vhostx_rx_queue_count;
+	dev->rx_descriptor_status = vhostx_rx_descriptor_status;
+	dev->tx_descriptor_status = vhostx_tx_descriptor_status;
 	return 0;
+}
+
+struct vhostx_port *
+vhostx_port_by_id(uint16_t port_id)
+{
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY || !rte_eth_dev_is_valid_port(port_id) ||
+			rte_eth_devices[port_id].dev_ops != &ops)
+		return NULL;
+	return port_of(&rte_eth_devices[port_id]);
 }
 
 static int

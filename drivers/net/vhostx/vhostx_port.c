@@ -11,12 +11,15 @@
 #include <linux/virtio_net.h>
 
 #include <ethdev_driver.h>
-#include <rte_alarm.h>
+#include <rte_cycles.h>
 #include <rte_string_fns.h>
 
 #include "ring/notify.h"
+#include "rte_eth_vhostx.h"
 #include "user/build.h"
+#include "vhostx_event.h"
 #include "vhostx_log.h"
+#include "vhostx_serve.h"
 #include "vhostx_port.h"
 
 /* Virtio features that are offered: what the rings can do, and what front-ends do by themselves. */
@@ -35,133 +38,14 @@
 	RTE_BIT64(VIRTIO_F_RING_PACKED) | \
 	RTE_BIT64(VIRTIO_F_IN_ORDER))
 
-static void
-port_get(struct vhostx_port *port)
-{
-	__atomic_fetch_add(&port->refs, 1, __ATOMIC_RELAXED);
-}
-
-static void
-port_put(void *arg)
-{
-	struct vhostx_port *port = arg;
-
-	if (__atomic_sub_fetch(&port->refs, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
-	close(port->wakefd);
-	pthread_mutex_destroy(&port->lock);
-	free(port->ring);
-	free(port);
-}
-
-/* --- link ------------------------------------------------------------------------------------------ */
-
-/* Deliver link events: on the EAL's interrupt thread, with no lock held. */
-static void
-port_event(void *arg)
-{
-	struct vhostx_port *port = arg;
-	bool closed;
-
-	pthread_mutex_lock(&port->lock);
-	port->event = false;
-	closed = port->closed;
-	pthread_mutex_unlock(&port->lock);
-	if (!closed)
-		rte_eth_dev_callback_process(&rte_eth_devices[port->port_id], RTE_ETH_EVENT_INTR_LSC,
-			NULL);
-	port_put(port);
-}
-
-static void
-port_schedule_event(struct vhostx_port *port)
-{
-	if (port->event)
-		return;
-	port_get(port);
-	port->event = true;
-	if (rte_eal_alarm_set(1, port_event, port) == 0)
-		return;
-	port->event = false;
-	port_put(port);
-	VHOSTX_LOG(ERR, port->name, "no alarm for a link event: applications learn of it when they ask");
-}
-
-/* The link is up while a queue pair runs in both directions. */
-static bool
-port_has_pair(const struct vhostx_port *port)
-{
-	const struct vhostx_port_ring *r = port->ring;
-
-	for (uint16_t i = 0; i < port->be.nr_vrings; i += 2) {
-		if (r[i].built && r[i].snap.enabled && r[i + 1].built && r[i + 1].snap.enabled)
-			return true;
-	}
-	return false;
-}
-
-static void
-port_update_link(struct vhostx_port *port)
-{
-	struct rte_eth_dev *dev = &rte_eth_devices[port->port_id];
-	const struct rte_eth_link link = {
-		.link_speed = RTE_ETH_SPEED_NUM_10G,
-		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
-		.link_autoneg = RTE_ETH_LINK_FIXED,
-		.link_status = port_has_pair(port) ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
-	};
-
-	if (rte_eth_linkstatus_set(dev, &link) == 0)
-		port_schedule_event(port);
-}
-
 /* --- rings ----------------------------------------------------------------------------------------- */
-
-/* The queue that serves ring @a idx while the port is started, or NULL. */
-static struct vhostx_queue *
-port_queue(const struct vhostx_port *port, uint16_t idx)
-{
-	const struct rte_eth_dev_data *data = rte_eth_devices[port->port_id].data;
-	const uint16_t n = idx / 2;
-
-	if (!port->started)
-		return NULL;
-	if (idx % 2 == 0)
-		return n < data->nb_tx_queues ? data->tx_queues[n] : NULL;
-	return n < data->nb_rx_queues ? data->rx_queues[n] : NULL;
-}
-
-static void
-ring_publish(struct vhostx_port *port, uint16_t idx)
-{
-	struct vhostx_port_ring *r = &port->ring[idx];
-
-	r->queue = port_queue(port, idx);
-	if (r->queue == NULL)
-		return;
-	vhostx_queue_publish(r->queue, &r->snap);
-	/* Whatever the last back-end owed the guest, it looks at its ring now. */
-	if (!r->told && r->snap.enabled && r->snap.callfd >= 0) {
-		vhostx_eventfd_signal(r->snap.callfd, r->snap.call_blocks);
-		r->told = true;
-	}
-}
-
-static void
-ring_retire(struct vhostx_port_ring *r)
-{
-	if (r->queue == NULL)
-		return;
-	vhostx_queue_retire(r->queue);
-	r->queue = NULL;
-}
 
 static void
 ops_pause(void *ctx, uint16_t idx)
 {
 	struct vhostx_port *port = ctx;
 
-	ring_retire(&port->ring[idx]);
+	vhostx_serve_retire(port, idx);
 	port->ring[idx].built = false;
 }
 
@@ -197,7 +81,6 @@ ops_resume(void *ctx, uint16_t idx)
 		VHOSTX_LOG(INFO, port->name, "ring %u continues at its used index", idx);
 	r->why = NULL;
 	r->built = true;
-	ring_publish(port, idx);
 }
 
 static void
@@ -257,6 +140,14 @@ ring_broken(struct vhostx_port *port, uint16_t idx)
 		"a chain begins past the ring or has no end");
 }
 
+/* After any change of rings: the queues first, then who wants to know. */
+static void
+port_update(struct vhostx_port *port)
+{
+	vhostx_serve_update(port);
+	vhostx_event_update(port);
+}
+
 /* A poller found a ring that cannot be trusted. */
 static void
 port_wake(void *arg)
@@ -273,7 +164,7 @@ port_wake(void *arg)
 			ring_broken(port, i);
 	}
 	if (!port->closed)
-		port_update_link(port);
+		port_update(port);
 	pthread_mutex_unlock(&port->lock);
 }
 
@@ -282,9 +173,10 @@ port_wake(void *arg)
 static void
 sock_connected(void *ctx)
 {
-	const struct vhostx_port *port = ctx;
+	struct vhostx_port *port = ctx;
 
-	VHOSTX_LOG(INFO, port->name, "a front-end is connected");
+	port->since = rte_get_tsc_cycles();
+	port->warned = false;
 }
 
 static int
@@ -299,7 +191,7 @@ sock_message(void *ctx, struct vhostx_msg *msg)
 	if (msg->header.request == VHOSTX_SET_VRING_CALL && ring < port->be.nr_vrings)
 		port->ring[ring].told = false;
 	verdict = vhostx_backend_handle(&port->be, msg, &reply);
-	port_update_link(port);
+	port_update(port);
 	if (verdict == VHOSTX_REPLY)
 		return vhostx_sock_send(port->sock, &reply.header, &reply.payload);
 	return verdict == VHOSTX_CLOSE ? -EPROTO : 0;
@@ -316,18 +208,37 @@ sock_disconnected(void *ctx)
 		port->ring[i].told = false;
 		port->ring[i].why = NULL;
 	}
-	port_update_link(port);
-	VHOSTX_LOG(INFO, port->name, "the front-end is gone");
+	port->since = 0;
+	port_update(port);
 }
 
 static const struct vhostx_sock_ops sock_ops = {
 	.connected = sock_connected,
 	.message = sock_message,
 	.disconnected = sock_disconnected,
-	.release = port_put,
+	.release = vhostx_port_put,
 };
 
 /* --- the port -------------------------------------------------------------------------------------- */
+
+void
+vhostx_port_get(struct vhostx_port *port)
+{
+	__atomic_fetch_add(&port->refs, 1, __ATOMIC_RELAXED);
+}
+
+void
+vhostx_port_put(void *arg)
+{
+	struct vhostx_port *port = arg;
+
+	if (__atomic_sub_fetch(&port->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	close(port->wakefd);
+	pthread_mutex_destroy(&port->lock);
+	free(port->ring);
+	free(port);
+}
 
 int
 vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, struct vhostx_port **out)
@@ -356,8 +267,8 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	if (port->wakefd < 0)
 		goto free_backend;
 	pthread_mutex_init(&port->lock, NULL);
-	port_get(port);
-	port->wake = vhostx_loop_add_fd(port->wakefd, port_wake, port_put, port);
+	vhostx_port_get(port);
+	port->wake = vhostx_loop_add_fd(port->wakefd, port_wake, vhostx_port_put, port);
 	ret = -errno;
 	if (port->wake == NULL)
 		goto close_wake;
@@ -391,10 +302,10 @@ vhostx_port_open(struct vhostx_port *port)
 
 	pthread_mutex_lock(&port->lock);
 	if (port->sock == NULL) {
-		port_get(port);
+		vhostx_port_get(port);
 		ret = vhostx_sock_open(&conf, &port->sock);
 		if (ret != 0)
-			port_put(port);
+			vhostx_port_put(port);
 	}
 	pthread_mutex_unlock(&port->lock);
 	return ret;
@@ -405,10 +316,7 @@ vhostx_port_start(struct vhostx_port *port)
 {
 	pthread_mutex_lock(&port->lock);
 	port->started = true;
-	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
-		if (port->ring[i].built)
-			ring_publish(port, i);
-	}
+	vhostx_serve_update(port);
 	pthread_mutex_unlock(&port->lock);
 }
 
@@ -417,20 +325,66 @@ vhostx_port_stop(struct vhostx_port *port)
 {
 	pthread_mutex_lock(&port->lock);
 	port->started = false;
-	for (uint16_t i = 0; i < port->be.nr_vrings; i++)
-		ring_retire(&port->ring[i]);
+	vhostx_serve_update(port);
 	pthread_mutex_unlock(&port->lock);
 }
 
 void
-vhostx_port_forget(struct vhostx_port *port, const struct vhostx_queue *queue)
+vhostx_port_stop_queue(struct vhostx_port *port, struct vhostx_queue *queue, bool stop)
 {
 	pthread_mutex_lock(&port->lock);
-	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
-		if (port->ring[i].queue == queue)
-			ring_retire(&port->ring[i]);
-	}
+	queue->stopped = stop;
+	vhostx_serve_update(port);
 	pthread_mutex_unlock(&port->lock);
+}
+
+struct vhostx_queue *
+vhostx_port_swap_queue(struct vhostx_port *port, void **slot, struct vhostx_queue *queue)
+{
+	struct vhostx_queue *old;
+
+	pthread_mutex_lock(&port->lock);
+	old = *slot;
+	if (old != NULL) {
+		old->stopped = true;
+		vhostx_serve_update(port);
+	}
+	*slot = queue;
+	if (port->started)
+		vhostx_serve_update(port);
+	pthread_mutex_unlock(&port->lock);
+	return old;
+}
+
+uint16_t
+vhostx_port_ring_size(struct vhostx_port *port, uint16_t idx)
+{
+	uint16_t size;
+
+	pthread_mutex_lock(&port->lock);
+	size = port->be.vring[idx].num;
+	pthread_mutex_unlock(&port->lock);
+	return size;
+}
+
+int
+rte_eth_vhostx_get_info(uint16_t port_id, struct rte_eth_vhostx_info *info)
+{
+	struct vhostx_port *port = vhostx_port_by_id(port_id);
+
+	if (port == NULL || info == NULL)
+		return -EINVAL;
+	pthread_mutex_lock(&port->lock);
+	*info = (struct rte_eth_vhostx_info){
+		.iface = port->args.iface,
+		.client = port->args.client,
+		.connected = port->sock != NULL && vhostx_sock_connected(port->sock),
+		.features = port->be.features,
+		.protocol_features = port->be.protocol_features,
+		.nr_regions = port->be.mem == NULL ? 0 : port->be.mem->nr,
+	};
+	pthread_mutex_unlock(&port->lock);
+	return 0;
 }
 
 void
@@ -444,8 +398,6 @@ vhostx_port_close(struct vhostx_port *port)
 	vhostx_backend_fini(&port->be);
 	pthread_mutex_unlock(&port->lock);
 	vhostx_loop_del(port->wake);
-	/* An alarm that is being delivered has a reference of its own. */
-	if (rte_eal_alarm_cancel(port_event, port) > 0)
-		port_put(port);
-	port_put(port);
+	vhostx_event_cancel(port);
+	vhostx_port_put(port);
 }

@@ -15,15 +15,16 @@
 #include "vhostx_args.h"
 
 struct rte_eth_dev;
+struct rte_eth_dev_info;
 
 /** A ring of the guest as the port holds it. Ring 2n feeds tx queue n, ring 2n + 1 rx queue n. */
 struct vhostx_port_ring {
 	struct vhostx_ring ring;      /**< cursors */
 	struct vhostx_snapshot snap;  /**< valid while built */
-	struct vhostx_queue *queue;   /**< that snap is published to; NULL: to none */
 	const char *why;              /**< last reason in the log why it could not be built, or NULL */
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */
+	bool seen;                    /**< state that rte_eth_vhostx_get_queue_event() told last */
 };
 
 /**
@@ -42,7 +43,11 @@ struct vhostx_port {
 	uint16_t port_id;
 	bool started;                  /**< between dev_start and dev_stop */
 	bool closed;
-	bool event;                    /**< an alarm for a link event is set */
+	bool event;                    /**< an alarm for events is set */
+	bool link_event;               /**< the link changed and that was not told yet */
+	bool warned;                   /**< of rings that nobody polls, since the front-end came */
+	uint16_t unpolled;             /**< rings that the guest transmits on and nobody polls */
+	uint64_t since;                /**< when the front-end came, TSC cycles; 0: none is there */
 	char name[64];                 /**< of the device, for the log; RTE_ETH_NAME_MAX_LEN */
 	struct vhostx_args args;
 	struct vhostx_sock *sock;      /**< NULL: not open */
@@ -68,10 +73,29 @@ void vhostx_port_start(struct vhostx_port *port);
 /** Take all queues out of use; the front-end stays connected. */
 void vhostx_port_stop(struct vhostx_port *port);
 
-/** Take one queue out of use for good, before it is freed. */
-void vhostx_port_forget(struct vhostx_port *port, const struct vhostx_queue *queue);
+/** Take one queue out of use, or put it to use again: rte_eth_dev_rx_queue_stop() and the like. */
+void vhostx_port_stop_queue(struct vhostx_port *port, struct vhostx_queue *queue, bool stop);
+
+/**
+ * Put @a queue (or NULL) in a slot of the ethdev's queue arrays; the one that was there is taken out of
+ * use first. @return it, or NULL: the caller's to free.
+ */
+struct vhostx_queue *vhostx_port_swap_queue(struct vhostx_port *port, void **slot,
+	struct vhostx_queue *queue);
+
+/** Entries of ring @a idx, 0 until the front-end has said it. */
+uint16_t vhostx_port_ring_size(struct vhostx_port *port, uint16_t idx);
 
 /** End it all: socket, rings, guest memory; gives the ethdev's reference back. */
 void vhostx_port_close(struct vhostx_port *port);
+
+/** The port of an ethdev of this driver in the primary process, or NULL. */
+struct vhostx_port *vhostx_port_by_id(uint16_t port_id);
+
+/** Take a reference. */
+void vhostx_port_get(struct vhostx_port *port);
+
+/** Give a reference back: struct vhostx_port *. The last one frees. */
+void vhostx_port_put(void *port);
 
 #endif /* VHOSTX_PORT_H */

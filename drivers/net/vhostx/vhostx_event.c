@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Link and queue-state events.
+ */
+#include <errno.h>
+
+#include <ethdev_driver.h>
+#include <rte_alarm.h>
+
+#include "rte_eth_vhostx.h"
+#include "vhostx_event.h"
+#include "vhostx_log.h"
+
+static bool
+ring_up(const struct vhostx_port_ring *r)
+{
+	return r->built && r->snap.enabled;
+}
+
+/* The link is up while a queue pair runs in both directions. */
+static bool
+port_has_pair(const struct vhostx_port *port)
+{
+	for (uint16_t i = 0; i < port->be.nr_vrings; i += 2) {
+		if (ring_up(&port->ring[i]) && ring_up(&port->ring[i + 1]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+port_has_news(const struct vhostx_port *port)
+{
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		if (ring_up(&port->ring[i]) != port->ring[i].seen)
+			return true;
+	}
+	return false;
+}
+
+static void
+event_deliver(void *arg)
+{
+	struct vhostx_port *port = arg;
+	struct rte_eth_dev *dev = &rte_eth_devices[port->port_id];
+	bool link, queue;
+
+	pthread_mutex_lock(&port->lock);
+	link = port->link_event && !port->closed;
+	queue = !port->closed && port_has_news(port);
+	port->link_event = false;
+	port->event = false;
+	pthread_mutex_unlock(&port->lock);
+	if (link)
+		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
+	if (queue)
+		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_QUEUE_STATE, NULL);
+	vhostx_port_put(port);
+}
+
+static void
+event_schedule(struct vhostx_port *port)
+{
+	if (port->event)
+		return;
+	vhostx_port_get(port);
+	port->event = true;
+	if (rte_eal_alarm_set(1, event_deliver, port) == 0)
+		return;
+	port->event = false;
+	vhostx_port_put(port);
+	VHOSTX_LOG(ERR, port->name, "no alarm for an event: applications learn of it when they ask");
+}
+
+void
+vhostx_event_update(struct vhostx_port *port)
+{
+	struct rte_eth_dev *dev = &rte_eth_devices[port->port_id];
+	const struct rte_eth_link link = {
+		.link_speed = RTE_ETH_SPEED_NUM_10G,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_autoneg = RTE_ETH_LINK_FIXED,
+		.link_status = port_has_pair(port) ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
+	};
+
+	if (rte_eth_linkstatus_set(dev, &link) == 0)
+		port->link_event = true;
+	if (port->link_event || port_has_news(port))
+		event_schedule(port);
+}
+
+void
+vhostx_event_cancel(struct vhostx_port *port)
+{
+	/* One that is being delivered has a reference of its own and sees that the port is closed. */
+	if (rte_eal_alarm_cancel(event_deliver, port) > 0)
+		vhostx_port_put(port);
+}
+
+int
+rte_eth_vhostx_get_queue_event(uint16_t port_id, struct rte_eth_vhostx_queue_event *event)
+{
+	struct vhostx_port *port = vhostx_port_by_id(port_id);
+	int ret = -ENOENT;
+
+	if (port == NULL || event == NULL)
+		return -EINVAL;
+	pthread_mutex_lock(&port->lock);
+	for (uint16_t i = 0; i < port->be.nr_vrings && ret != 0; i++) {
+		struct vhostx_port_ring *r = &port->ring[i];
+
+		if (ring_up(r) == r->seen)
+			continue;
+		r->seen = ring_up(r);
+		event->queue_id = i / 2;
+		event->rx = i % 2 != 0;
+		event->enable = r->seen;
+		ret = 0;
+	}
+	pthread_mutex_unlock(&port->lock);
+	return ret;
+}

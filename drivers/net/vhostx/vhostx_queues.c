@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The ethdev operations on queues.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_malloc.h>
+
+#include "ring/inspect.h"
+#include "vhostx_compat.h"
+#include "vhostx_log.h"
+#include "vhostx_port.h"
+#include "vhostx_queues.h"
+
+static struct vhostx_port *
+port_of(const struct rte_eth_dev *dev)
+{
+	return dev->data->dev_private;
+}
+
+/* --- set up and release ---------------------------------------------------------------------------- */
+
+static void
+queue_free(struct vhostx_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	if (queue->epfd >= 0)
+		close(queue->epfd);
+	if (queue->evfd >= 0)
+		close(queue->evfd);
+	if (queue->watched != NULL)
+		vhostx_map_put(queue->watched);
+	rte_free(queue);
+}
+
+void
+vhostx_rx_queue_release(struct rte_eth_dev *dev, uint16_t id)
+{
+	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->rx_queues[id], NULL));
+}
+
+void
+vhostx_tx_queue_release(struct rte_eth_dev *dev, uint16_t id)
+{
+	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->tx_queues[id], NULL));
+}
+
+static struct vhostx_queue *
+queue_alloc(struct rte_eth_dev *dev, uint16_t id, unsigned int socket)
+{
+	struct vhostx_queue *queue = rte_zmalloc_socket("vhostx_queue", sizeof(*queue),
+		RTE_CACHE_LINE_SIZE, socket);
+
+	if (queue == NULL) {
+		VHOSTX_LOG(ERR, port_of(dev)->name, "no memory for queue %u", id);
+		return NULL;
+	}
+	queue->port_id = dev->data->port_id;
+	queue->queue_id = id;
+	queue->wakefd = port_of(dev)->wakefd;
+	queue->epfd = -1;
+	queue->evfd = -1;
+	queue->fence = !vhostx_membarrier_register();
+	return queue;
+}
+
+/* What a fresh mbuf of this port has in its first words. */
+static uint64_t
+rearm_word(uint16_t port_id)
+{
+	struct rte_mbuf m = { .data_off = RTE_PKTMBUF_HEADROOM, .nb_segs = 1, .port = port_id };
+	uint64_t word;
+
+	rte_mbuf_refcnt_set(&m, 1);
+	memcpy(&word, RTE_PTR_ADD(&m, offsetof(struct rte_mbuf, data_off)), sizeof(word));
+	return word;
+}
+
+/* What an application with rx interrupts waits on: our own signal, and the guest's kick later. */
+static int
+intr_open(struct vhostx_queue *queue)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	queue->epfd = epoll_create1(EPOLL_CLOEXEC);
+	queue->evfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (queue->epfd < 0 || queue->evfd < 0 ||
+			epoll_ctl(queue->epfd, EPOLL_CTL_ADD, queue->evfd, &event) != 0)
+		return -errno;
+	return 0;
+}
+
+static bool
+strips_vlan(const struct rte_eth_dev *dev, const struct rte_eth_rxconf *conf)
+{
+	return ((dev->data->dev_conf.rxmode.offloads | conf->offloads) &
+		RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0;
+}
+
+/* The number of descriptors is the guest's: whatever the application asks for is taken. */
+int
+vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
+	unsigned int socket, const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
+{
+	const struct vhostx_args *args = &port_of(dev)->args;
+	const uint16_t room = rte_pktmbuf_data_room_size(pool);
+	struct vhostx_queue *queue;
+	int ret = 0;
+
+	if (room <= RTE_PKTMBUF_HEADROOM) {
+		VHOSTX_LOG(ERR, port_of(dev)->name,
+			"rx queue %u: the mbufs of pool %s have no room beyond the headroom of %u bytes",
+			id, pool->name, RTE_PKTMBUF_HEADROOM);
+		return -EINVAL;
+	}
+	queue = queue_alloc(dev, id, socket);
+	if (queue == NULL)
+		return -ENOMEM;
+	queue->pool = pool;
+	queue->room = room - RTE_PKTMBUF_HEADROOM;
+	queue->rearm = rearm_word(dev->data->port_id);
+	queue->linear = args->linear_buffer;
+	queue->ext = args->ext_buffer;
+	queue->strip = strips_vlan(dev, conf);
+	queue->stopped = conf->rx_deferred_start;
+	if (dev->data->dev_conf.intr_conf.rxq)
+		ret = intr_open(queue);
+	if (ret != 0) {
+		VHOSTX_LOG(ERR, port_of(dev)->name, "rx queue %u: no file for interrupts: %s", id,
+			strerror(-ret));
+		queue_free(queue);
+		return ret;
+	}
+	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->rx_queues[id], queue));
+	return 0;
+}
+
+int
+vhostx_tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
+	unsigned int socket, const struct rte_eth_txconf *conf)
+{
+	struct vhostx_queue *queue = queue_alloc(dev, id, socket);
+
+	if (queue == NULL)
+		return -ENOMEM;
+	queue->stopped = conf->tx_deferred_start;
+	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->tx_queues[id], queue));
+	return 0;
+}
+
+/* --- start and stop -------------------------------------------------------------------------------- */
+
+int
+vhostx_rx_queue_start(struct rte_eth_dev *dev, uint16_t id)
+{
+	vhostx_port_stop_queue(port_of(dev), dev->data->rx_queues[id], false);
+	dev->data->rx_queue_state[id] = RTE_ETH_QUEUE_STATE_STARTED;
+	return 0;
+}
+
+int
+vhostx_rx_queue_stop(struct rte_eth_dev *dev, uint16_t id)
+{
+	vhostx_port_stop_queue(port_of(dev), dev->data->rx_queues[id], true);
+	dev->data->rx_queue_state[id] = RTE_ETH_QUEUE_STATE_STOPPED;
+	return 0;
+}
+
+int
+vhostx_tx_queue_start(struct rte_eth_dev *dev, uint16_t id)
+{
+	vhostx_port_stop_queue(port_of(dev), dev->data->tx_queues[id], false);
+	dev->data->tx_queue_state[id] = RTE_ETH_QUEUE_STATE_STARTED;
+	return 0;
+}
+
+int
+vhostx_tx_queue_stop(struct rte_eth_dev *dev, uint16_t id)
+{
+	vhostx_port_stop_queue(port_of(dev), dev->data->tx_queues[id], true);
+	dev->data->tx_queue_state[id] = RTE_ETH_QUEUE_STATE_STOPPED;
+	return 0;
+}
+
+/* --- what an application asks ---------------------------------------------------------------------- */
+
+void
+vhostx_rxq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_rxq_info *info)
+{
+	const struct vhostx_queue *queue = dev->data->rx_queues[id];
+
+	info->mp = queue->pool;
+	info->scattered_rx = !queue->linear;
+	info->rx_buf_size = queue->room;
+	info->nb_desc = vhostx_port_ring_size(port_of(dev), 2 * id + 1);
+	info->conf.rx_deferred_start = queue->stopped;
+	info->conf.offloads = dev->data->dev_conf.rxmode.offloads;
+}
+
+void
+vhostx_txq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_txq_info *info)
+{
+	const struct vhostx_queue *queue = dev->data->tx_queues[id];
+
+	info->nb_desc = vhostx_port_ring_size(port_of(dev), 2 * id);
+	info->conf.tx_deferred_start = queue->stopped;
+	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
+}
+
+/* A burst copies and frees: nothing is ever left to clean up. */
+int
+vhostx_tx_done_cleanup(void *queue __rte_unused, uint32_t count __rte_unused)
+{
+	return 0;
+}
+
+uint32_t
+vhostx_rx_queue_count(void *queue)
+{
+	return vhostx_queue_pending(queue);
+}
+
+int
+vhostx_rx_descriptor_status(void *queue, uint16_t offset)
+{
+	return offset < vhostx_queue_pending(queue) ? RTE_ETH_RX_DESC_DONE : RTE_ETH_RX_DESC_AVAIL;
+}
+
+/* What the guest has offered can be sent into at once; what it has not got back is in use. */
+int
+vhostx_tx_descriptor_status(void *queue, uint16_t offset)
+{
+	return offset < vhostx_queue_pending(queue) ? RTE_ETH_TX_DESC_DONE : RTE_ETH_TX_DESC_FULL;
+}
+
+/* --- rx interrupts and power ----------------------------------------------------------------------- */
+
+int
+vhostx_rx_queue_intr_enable(struct rte_eth_dev *dev, uint16_t id)
+{
+	struct vhostx_queue *queue = dev->data->rx_queues[id];
+
+	if (queue->evfd < 0)
+		return -ENOTSUP;
+	vhostx_queue_intr_on(queue);
+	return 0;
+}
+
+int
+vhostx_rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t id)
+{
+	struct vhostx_queue *queue = dev->data->rx_queues[id];
+
+	if (queue->evfd < 0)
+		return -ENOTSUP;
+	vhostx_queue_intr_off(queue);
+	return 0;
+}
+
+enum { WATCH_MASK, WATCH_MATCH, WATCH_UNTIL_DIFFERS };
+
+/* Called with the word's value before the core sleeps. @return -1 to stay awake. */
+static int
+monitor_check(const uint64_t value, const uint64_t opaque[RTE_POWER_MONITOR_OPAQUE_SZ])
+{
+	const bool same = (value & opaque[WATCH_MASK]) == opaque[WATCH_MATCH];
+
+	return same != (opaque[WATCH_UNTIL_DIFFERS] != 0) ? -1 : 0;
+}
+
+int
+vhostx_get_monitor_addr(void *rx_queue, struct rte_power_monitor_cond *cond)
+{
+	struct vhostx_queue *queue = rx_queue;
+	struct vhostx_watch watch;
+	int ret;
+
+	ret = vhostx_queue_watch(queue, &watch);
+	if (ret != 0)
+		return ret;
+	/* The core reads the address after this call: it stays mapped until the next one. */
+	if (queue->watched != NULL)
+		vhostx_map_put(queue->watched);
+	queue->watched = watch.map;
+	cond->addr = (volatile void *)(uintptr_t)watch.addr;
+	cond->size = watch.size;
+	cond->fn = monitor_check;
+	cond->opaque[WATCH_MASK] = watch.mask;
+	cond->opaque[WATCH_MATCH] = watch.match;
+	cond->opaque[WATCH_UNTIL_DIFFERS] = watch.until_differs;
+	return 0;
+}
+
+static int
+intr_fill(struct rte_eth_dev *dev, struct rte_intr_handle *handle)
+{
+	const uint16_t nr = dev->data->nb_rx_queues;
+
+	/* The counter of an epoll file has no bytes to read. */
+	if (rte_intr_type_set(handle, RTE_INTR_HANDLE_VDEV) != 0 ||
+			rte_intr_efd_counter_size_set(handle, 0) != 0 ||
+			rte_intr_vec_list_alloc(handle, "vhostx", nr) != 0)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < nr; i++) {
+		const struct vhostx_queue *queue = dev->data->rx_queues[i];
+
+		if (rte_intr_vec_list_index_set(handle, i, RTE_INTR_VEC_RXTX_OFFSET + i) != 0 ||
+				rte_intr_efds_index_set(handle, i, queue->epfd) != 0)
+			return -ENOMEM;
+	}
+	return rte_intr_nb_efd_set(handle, nr) != 0 || rte_intr_max_intr_set(handle, nr + 1) != 0 ?
+		-ENOMEM : 0;
+}
+
+int
+vhostx_intr_setup(struct rte_eth_dev *dev)
+{
+	struct rte_intr_handle *handle;
+	int ret;
+
+	if (!dev->data->dev_conf.intr_conf.rxq)
+		return 0;
+	vhostx_intr_release(dev);
+	handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (handle == NULL)
+		return -ENOMEM;
+	dev->intr_handle = handle;
+	ret = intr_fill(dev, handle);
+	if (ret != 0) {
+		VHOSTX_LOG(ERR, port_of(dev)->name, "rx interrupts of %u queues cannot be set up",
+			dev->data->nb_rx_queues);
+		vhostx_intr_release(dev);
+	}
+	return ret;
+}
+
+void
+vhostx_intr_release(struct rte_eth_dev *dev)
+{
+	if (dev->intr_handle == NULL)
+		return;
+	rte_intr_free_epoll_fd(dev->intr_handle);
+	rte_intr_vec_list_free(dev->intr_handle);
+	rte_intr_instance_free(dev->intr_handle);
+	dev->intr_handle = NULL;
+}
