@@ -31,7 +31,7 @@
 
 /* --- rig: a back-end whose rings only write down what happens to them ------------------------- */
 
-/** "P<ring>" pause, "R<ring>" resume, "S<ring>=<base>" set_base, "G<ring>" get_base, "M<mtu>". */
+/** "P<ring>" pause, "R<ring>" resume, "S<ring>=<base>" set_base, "W<ring>" rewind, "G<ring>" get_base, "M<mtu>". */
 static char trace[1 << 12];
 static struct vhostx_backend be;
 static struct vhostx_msg reply;
@@ -75,6 +75,13 @@ ops_set_base(void *ctx, uint16_t idx, uint32_t base)
 	record("S%u=%x ", idx, base);
 }
 
+static inline void
+ops_rewind(void *ctx, uint16_t idx)
+{
+	assert_ptr_equal(ctx, &trace);
+	record("W%u ", idx);
+}
+
 static inline uint32_t
 ops_get_base(void *ctx, uint16_t idx)
 {
@@ -93,7 +100,8 @@ ops_set_mtu(void *ctx, uint64_t mtu)
 
 static const struct vhostx_backend_ops ops = {
 	.pause = ops_pause, .resume = ops_resume,
-	.set_base = ops_set_base, .get_base = ops_get_base, .set_mtu = ops_set_mtu,
+	.set_base = ops_set_base, .rewind = ops_rewind,
+	.get_base = ops_get_base, .set_mtu = ops_set_mtu,
 };
 
 static inline unsigned int

@@ -145,7 +145,7 @@ test_backend_reset_device_forgets_the_device(void **state)
 	assert_int_equal(say_u64(VHOSTX_SET_STATUS, 15), VHOSTX_SILENT);
 	trace[0] = '\0';
 	assert_int_equal(say(VHOSTX_RESET_DEVICE, 0, NULL, 0, -1), VHOSTX_SILENT);
-	assert_trace("P0 P1 P2 P3 S0=0 S1=0 S2=0 S3=0 ");
+	assert_trace("P0 P1 P2 P3 W0 W1 W2 W3 ");
 	assert_false(be.vring[0].started || be.vring[0].enabled || be.vring[0].has_addr);
 	assert_int_equal(be.vring[0].num, 0);
 	assert_int_equal(be.vring[0].kickfd, -1);

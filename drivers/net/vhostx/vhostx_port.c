@@ -92,6 +92,15 @@ ops_set_base(void *ctx, uint16_t idx, uint32_t base)
 	port->ring[idx].told = false;
 }
 
+static void
+ops_rewind(void *ctx, uint16_t idx)
+{
+	struct vhostx_port *port = ctx;
+
+	vhostx_ring_reset(&port->ring[idx].ring);
+	port->ring[idx].told = false;
+}
+
 static uint32_t
 ops_get_base(void *ctx, uint16_t idx)
 {
@@ -117,6 +126,7 @@ static const struct vhostx_backend_ops backend_ops = {
 	.pause = ops_pause,
 	.resume = ops_resume,
 	.set_base = ops_set_base,
+	.rewind = ops_rewind,
 	.get_base = ops_get_base,
 	.set_mtu = ops_set_mtu,
 };
@@ -204,8 +214,7 @@ sock_disconnected(void *ctx)
 
 	vhostx_backend_reset(&port->be);
 	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
-		vhostx_ring_reset(&port->ring[i].ring);
-		port->ring[i].told = false;
+		ops_rewind(port, i);
 		port->ring[i].why = NULL;
 	}
 	port->since = 0;

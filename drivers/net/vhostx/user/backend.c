@@ -222,7 +222,7 @@ handle_reset_device(struct backend_call *call)
 		*vring = (struct vhostx_vring) {
 			.kickfd = -1, .callfd = vring->callfd, .errfd = vring->errfd,
 		};
-		be->ops->set_base(be->ctx, i, 0);
+		be->ops->rewind(be->ctx, i);
 	}
 	be->features = 0;
 	be->has_features = false;

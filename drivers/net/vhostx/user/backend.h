@@ -50,6 +50,8 @@ struct vhostx_backend_ops {
 	void (*resume)(void *ctx, uint16_t idx);
 	/** Set the position of a paused ring (payload of SET_VRING_BASE). */
 	void (*set_base)(void *ctx, uint16_t idx, uint32_t base);
+	/** Put a paused ring back to its own beginning, whichever that is in its format. */
+	void (*rewind)(void *ctx, uint16_t idx);
 	/** The position of a paused ring (payload of GET_VRING_BASE's reply). */
 	uint32_t (*get_base)(void *ctx, uint16_t idx);
 	/** NET_SET_MTU. @return 0, or -EINVAL if the value is refused. */
