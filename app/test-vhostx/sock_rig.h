@@ -50,6 +50,7 @@ struct owner {
 	unsigned int messages;    /**< calls */
 	unsigned int disconnected; /**< calls */
 	unsigned int released;    /**< calls */
+	unsigned int releasing;   /**< calls that began: no lock, atomic */
 	struct vhostx_msg last;   /**< the last message */
 	unsigned int seen[4];     /**< files that came with the first messages */
 };
@@ -120,7 +121,7 @@ owner_on_release(void *ctx)
 {
 	struct owner *o = ctx;
 
-	/* Nobody may hold it now. */
+	__atomic_add_fetch(&o->releasing, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&o->lock);
 	o->released++;
 	pthread_cond_broadcast(&o->changed);
