@@ -45,9 +45,9 @@ check() { # name command...: a check passes or fails as a whole
     fi
 }
 
-units() { # heading build-dir wrapper meson-options...
-    local heading=$1 dir=$2 wrapper=$3 status=0
-    shift 3
+units() { # heading build-dir wrapper test-selection meson-options...
+    local heading=$1 dir=$2 wrapper=$3 selection=$4 status=0
+    shift 4
     step "unit tests: $heading"
     rm -f "$dir/meson-logs/testlog.json"
     {
@@ -67,9 +67,9 @@ units() { # heading build-dir wrapper meson-options...
         return 0
     fi
     # One at a time: some have threads that poll.
-    # shellcheck disable=SC2086 # a command and its option, or nothing
+    # shellcheck disable=SC2086 # words
     timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --num-processes 1 >build/units.log 2>&1 || {
+        --num-processes 1 $selection >build/units.log 2>&1 || {
         status=$?
         cat build/units.log
     }
@@ -100,9 +100,9 @@ steady=
 export ASAN_OPTIONS=detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
-units "plain" build ""
-units "ASan, UBSan" build-asan "" --buildtype=debugoptimized -Db_sanitize=address,undefined
-units "TSan" build-tsan "$steady" --buildtype=debugoptimized -Db_sanitize=thread
+units "plain" build "" ""
+units "ASan, UBSan" build-asan "" "" --buildtype=debugoptimized -Db_sanitize=address,undefined
+units "TSan" build-tsan "$steady" "--no-suite racing" --buildtype=debugoptimized -Db_sanitize=thread
 
 for compiler in gcc clang; do
     ! command -v "$compiler" >/dev/null || check "no warning from $compiler" devtools/check-warnings.sh "$compiler"
