@@ -154,6 +154,57 @@ test_args_wrong_flags(void **state)
 }
 
 static void
+test_args_port_keys(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s"), 0);
+	assert_false(args.has_mac);
+	assert_int_equal(args.mtu, 0);
+	assert_int_equal(args.numa, -1);
+	assert_int_equal(parse(&args, "iface=s,mac=52:54:00:12:34:56,mtu=9000,numa=1"), 0);
+	assert_true(args.has_mac);
+	assert_int_equal(args.mac.addr_bytes[5], 0x56);
+	assert_int_equal(args.mtu, 9000);
+	assert_int_equal(args.numa, 1);
+	assert_refused("iface=s,mac=52:54:00:12:34", -EINVAL, "mac=52:54:00:12:34 is not a unicast");
+	assert_refused("iface=s,mac=01:00:00:00:00:00", -EINVAL, "is not a unicast");
+	assert_refused("iface=s,mac=00:00:00:00:00:00", -EINVAL, "is not a unicast");
+	assert_refused("iface=s,mtu=67", -EINVAL, "mtu=67 is not a number of bytes from 68 to 65535");
+	assert_refused("iface=s,mtu=65536", -EINVAL, "mtu=65536 is not a number");
+	assert_refused("iface=s,numa=-1", -EINVAL, "numa=-1 is not a NUMA node from 0 to");
+	assert_refused("iface=s,numa=9999", -EINVAL, "numa=9999 is not");
+}
+
+static void
+test_args_permissions(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s"), 0);
+	assert_int_equal(args.perm.owner, -1);
+	assert_int_equal(args.perm.group, -1);
+	assert_int_equal(args.perm.mode, -1);
+	assert_int_equal(parse(&args, "iface=s,owner=root,group=root,mode=0660"), 0);
+	assert_int_equal(args.perm.owner, 0);
+	assert_int_equal(args.perm.group, 0);
+	assert_int_equal(args.perm.mode, 0660);
+	assert_int_equal(parse(&args, "iface=s,owner=1234,group=5678,mode=777"), 0);
+	assert_int_equal(args.perm.owner, 1234);
+	assert_int_equal(args.perm.group, 5678);
+	assert_int_equal(args.perm.mode, 0777);
+	assert_refused("iface=s,owner=no-such-user", -EINVAL, "owner=no-such-user is neither");
+	assert_refused("iface=s,group=no-such-group", -EINVAL, "group=no-such-group is neither");
+	assert_refused("iface=s,mode=888", -EINVAL, "mode=888 is not an octal number");
+	assert_refused("iface=s,mode=1777", -EINVAL, "mode=1777 is not an octal number");
+	assert_refused("iface=s,mode=", -EINVAL, "mode= is not an octal number");
+	assert_refused("iface=s,client=1,mode=660", -EINVAL, "with client=1 the socket is the front-end's");
+	assert_refused("iface=s,client=1,owner=root", -EINVAL, "owner, group and mode are for a port");
+}
+
+static void
 test_args_unbuilt_keys(void **state)
 {
 	static const char * const keys[] = {
@@ -181,7 +232,7 @@ test_args_unknown_key(void **state)
 {
 	(void)state;
 	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
-		"allowed are: iface queues client linear-buffer ext-buffer\n");
+		"allowed are: iface queues client linear-buffer ext-buffer mac mtu numa owner group mode\n");
 	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
 }
 
@@ -247,6 +298,8 @@ main(void)
 		cmocka_unit_test(test_args_numbers_as_strtoul),
 		cmocka_unit_test(test_args_wrong_queues),
 		cmocka_unit_test(test_args_wrong_flags),
+		cmocka_unit_test(test_args_port_keys),
+		cmocka_unit_test(test_args_permissions),
 		cmocka_unit_test(test_args_unbuilt_keys),
 		cmocka_unit_test(test_args_unknown_key),
 		cmocka_unit_test(test_args_iface_missing),

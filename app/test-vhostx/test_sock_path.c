@@ -193,6 +193,30 @@ test_sock_path_file_gone(void **state)
 	assert_int_equal(owner_open(o, false), 0);
 }
 
+static void
+test_sock_path_permissions(void **state)
+{
+	struct vhostx_sock_perm perm = { .owner = getuid(), .group = getgid(), .mode = 0602 };
+	struct vhostx_sock_path file;
+	struct stat before, st;
+
+	(void)state;
+	assert_int_equal(vhostx_sock_path_listen(&file, o->path), 0);
+	assert_int_equal(lstat(o->path, &before), 0);
+	assert_int_equal(vhostx_sock_path_permit(&file, &perm), 0);
+	assert_int_equal(lstat(o->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0602);
+	perm = (struct vhostx_sock_perm){ .owner = -1, .group = -1, .mode = -1 };
+	assert_int_equal(vhostx_sock_path_permit(&file, &perm), 0);
+	assert_int_equal(lstat(o->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0602);
+	assert_int_equal(st.st_uid, before.st_uid);
+	unlink(o->path);
+	perm.mode = 0600;
+	assert_int_equal(vhostx_sock_path_permit(&file, &perm), -ENOENT);
+	vhostx_sock_path_close(&file);
+}
+
 int
 main(void)
 {
@@ -210,6 +234,7 @@ main(void)
 		SOCK_TEST(test_sock_path_refusal_calls_nobody),
 		SOCK_TEST(test_sock_path_file_of_another_is_left),
 		SOCK_TEST(test_sock_path_file_gone),
+		SOCK_TEST(test_sock_path_permissions),
 	};
 
 	return cmocka_run_group_tests(tests, rig_start, rig_stop);

@@ -5,6 +5,8 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,12 @@ enum args_kind {
 	ARGS_PATH,    /**< the socket's path */
 	ARGS_PAIRS,   /**< a number of queue pairs */
 	ARGS_FLAG,    /**< 0 or 1, into the bool at the key's offset */
+	ARGS_MAC,     /**< a unicast Ethernet address */
+	ARGS_MTU,     /**< bytes */
+	ARGS_NUMA,    /**< a NUMA node */
+	ARGS_OWNER,   /**< a user by name or number */
+	ARGS_GROUP,   /**< a group by name or number */
+	ARGS_MODE,    /**< permission bits in octal */
 	ARGS_UNBUILT, /**< a key of net_vhost that is not built yet: 0 alone */
 };
 
@@ -42,6 +50,12 @@ static const struct args_key args_keys[] = {
 	{ "client", ARGS_FLAG, offsetof(struct vhostx_args, client) },
 	{ "linear-buffer", ARGS_FLAG, offsetof(struct vhostx_args, linear_buffer) },
 	{ "ext-buffer", ARGS_FLAG, offsetof(struct vhostx_args, ext_buffer) },
+	{ "mac", ARGS_MAC, 0 },
+	{ "mtu", ARGS_MTU, 0 },
+	{ "numa", ARGS_NUMA, 0 },
+	{ "owner", ARGS_OWNER, 0 },
+	{ "group", ARGS_GROUP, 0 },
+	{ "mode", ARGS_MODE, 0 },
 	{ "iommu-support", ARGS_UNBUILT, 0 },
 	{ "postcopy-support", ARGS_UNBUILT, 0 },
 	{ "tso", ARGS_UNBUILT, 0 },
@@ -147,6 +161,100 @@ args_set_flag(bool *flag, const char *name, const char *key, const char *value)
 }
 
 static int
+args_set_mac(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	if (rte_ether_unformat_addr(value, &args->mac) != 0 ||
+			!rte_is_valid_assigned_ether_addr(&args->mac)) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a unicast address like 52:54:00:12:34:56",
+			key, value);
+		return -EINVAL;
+	}
+	args->has_mac = true;
+	return 0;
+}
+
+static int
+args_set_mtu(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	unsigned long mtu;
+
+	if (args_number(value, UINT16_MAX, &mtu) < 0 || mtu < RTE_ETHER_MIN_MTU) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a number of bytes from %u to %u",
+			key, value, RTE_ETHER_MIN_MTU, UINT16_MAX);
+		return -EINVAL;
+	}
+	args->mtu = mtu;
+	return 0;
+}
+
+static int
+args_set_numa(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	unsigned long node;
+
+	if (args_number(value, RTE_MAX_NUMA_NODES - 1, &node) < 0) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a NUMA node from 0 to %u",
+			key, value, RTE_MAX_NUMA_NODES - 1);
+		return -EINVAL;
+	}
+	args->numa = node;
+	return 0;
+}
+
+/* The database is asked first: a name may consist of digits. */
+static int
+args_set_owner(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	const struct passwd *user = getpwnam(value);
+	unsigned long id;
+
+	if (user != NULL) {
+		args->perm.owner = user->pw_uid;
+	} else if (args_number(value, INT32_MAX, &id) == 0) {
+		args->perm.owner = id;
+	} else {
+		VHOSTX_LOG(ERR, name, "%s=%s is neither a user of this machine nor a user id",
+			key, value);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int
+args_set_group(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	const struct group *group = getgrnam(value);
+	unsigned long id;
+
+	if (group != NULL) {
+		args->perm.group = group->gr_gid;
+	} else if (args_number(value, INT32_MAX, &id) == 0) {
+		args->perm.group = id;
+	} else {
+		VHOSTX_LOG(ERR, name, "%s=%s is neither a group of this machine nor a group id",
+			key, value);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Octal with or without a leading 0, as chmod takes it. */
+static int
+args_set_mode(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	const size_t len = strspn(value, "01234567");
+	const long mode = strtol(value, NULL, 8);
+
+	if (len == 0 || len > 4 || value[len] != '\0' || mode > 0777) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not an octal number from 0 to 777, like 660",
+			key, value);
+		return -EINVAL;
+	}
+	args->perm.mode = mode;
+	return 0;
+}
+
+static int
 args_check_unbuilt(const char *name, const char *key, const char *value)
 {
 	unsigned long number;
@@ -177,10 +285,40 @@ args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pai
 		return args_set_pairs(args, name, pair->key, value);
 	case ARGS_FLAG:
 		return args_set_flag(RTE_PTR_ADD(args, known->offset), name, pair->key, value);
+	case ARGS_MAC:
+		return args_set_mac(args, name, pair->key, value);
+	case ARGS_MTU:
+		return args_set_mtu(args, name, pair->key, value);
+	case ARGS_NUMA:
+		return args_set_numa(args, name, pair->key, value);
+	case ARGS_OWNER:
+		return args_set_owner(args, name, pair->key, value);
+	case ARGS_GROUP:
+		return args_set_group(args, name, pair->key, value);
+	case ARGS_MODE:
+		return args_set_mode(args, name, pair->key, value);
 	case ARGS_UNBUILT:
 		break;
 	}
 	return args_check_unbuilt(name, pair->key, value);
+}
+
+/* What the arguments say together. */
+static int
+args_check_whole(const struct vhostx_args *args, const char *name)
+{
+	const struct vhostx_sock_perm *perm = &args->perm;
+
+	if (args->iface[0] == '\0') {
+		VHOSTX_LOG(ERR, name, "iface is missing; give iface=<path of a UNIX socket>");
+		return -EINVAL;
+	}
+	if (args->client && (perm->owner >= 0 || perm->group >= 0 || perm->mode >= 0)) {
+		VHOSTX_LOG(ERR, name, "owner, group and mode are for a port that listens: with client=1 "
+			"the socket is the front-end's");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* The pairs are walked in order, so the last of equal keys wins, as in net_vhost. */
@@ -193,6 +331,8 @@ vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str)
 
 	memset(args, 0, sizeof(*args));
 	args->queues = 1;
+	args->numa = -1;
+	args->perm = (struct vhostx_sock_perm){ .owner = -1, .group = -1, .mode = -1 };
 
 	/* No list of keys is given: rte_kvargs_parse() would not tell which key is wrong. */
 	errno = 0;
@@ -205,10 +345,8 @@ vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str)
 	}
 	for (i = 0; i < kvargs->count && ret == 0; i++)
 		ret = args_set(args, name, &kvargs->pairs[i]);
-	if (ret == 0 && args->iface[0] == '\0') {
-		VHOSTX_LOG(ERR, name, "iface is missing; give iface=<path of a UNIX socket>");
-		ret = -EINVAL;
-	}
+	if (ret == 0)
+		ret = args_check_whole(args, name);
 	rte_kvargs_free(kvargs);
 	return ret;
 }

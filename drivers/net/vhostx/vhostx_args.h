@@ -10,6 +10,10 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include <rte_ether.h>
+
+#include "user/sock_path.h"
+
 /** Most queue pairs of a port: the ring index of the SET_VRING_KICK payload has 8 bits. */
 #define VHOSTX_MAX_PAIRS 128
 
@@ -19,7 +23,13 @@
 	"queues=<1-128> " \
 	"client=<0|1> " \
 	"linear-buffer=<0|1> " \
-	"ext-buffer=<0|1>"
+	"ext-buffer=<0|1> " \
+	"mac=<xx:xx:xx:xx:xx:xx> " \
+	"mtu=<68-65535> " \
+	"numa=<node> " \
+	"owner=<user> " \
+	"group=<group> " \
+	"mode=<octal>"
 
 /** Checked device arguments; defaults are those of net_vhost. */
 struct vhostx_args {
@@ -28,6 +38,11 @@ struct vhostx_args {
 	bool client;        /**< connect to the socket instead of listening; default 0 */
 	bool linear_buffer; /**< received packets have one segment; default 0 */
 	bool ext_buffer;    /**< a packet too long for its mbuf gets one large buffer; default 0 */
+	bool has_mac;                 /**< mac was given */
+	struct rte_ether_addr mac;    /**< of the port; default 56:48:4f:53:54 and the port's id */
+	uint16_t mtu;                 /**< that the port begins with, RTE_ETHER_MIN_MTU on; default 0: 1500 */
+	int numa;                     /**< node of the port; default -1: that of the guest's memory */
+	struct vhostx_sock_perm perm; /**< of the socket's file; default: the process's own */
 };
 
 /**

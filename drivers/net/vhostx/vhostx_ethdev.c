@@ -221,12 +221,12 @@ probe_secondary(struct rte_vdev_device *vdev, const char *name)
 
 /* 56:48:4f:53:54 is "VHOST", as net_vhost has it; the last byte is the port's id. */
 static struct rte_ether_addr *
-mac_alloc(const struct rte_eth_dev *dev)
+mac_alloc(const struct rte_eth_dev *dev, const struct vhostx_args *args)
 {
 	struct rte_ether_addr *mac = rte_zmalloc(NULL, sizeof(*mac), 0);
 
 	if (mac != NULL)
-		*mac = (struct rte_ether_addr){
+		*mac = args->has_mac ? args->mac : (struct rte_ether_addr){
 			.addr_bytes = { 'V', 'H', 'O', 'S', 'T', dev->data->port_id }
 		};
 	return mac;
@@ -239,7 +239,7 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 	struct vhostx_port *port;
 	int ret;
 
-	data->mac_addrs = mac_alloc(dev);
+	data->mac_addrs = mac_alloc(dev, args);
 	if (data->mac_addrs == NULL)
 		return -ENOMEM;
 	ret = vhostx_port_create(dev, args, &port);
@@ -254,6 +254,8 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 		.link_autoneg = RTE_ETH_LINK_FIXED,
 	};
 	data->dev_flags = RTE_ETH_DEV_INTR_LSC;
+	if (args->mtu != 0)
+		data->mtu = args->mtu;
 	data->promiscuous = 1;
 	data->all_multicast = 1;
 	dev->dev_ops = &ops;
@@ -287,7 +289,9 @@ vhostx_probe(struct rte_vdev_device *vdev)
 	ret = vhostx_args_parse(&args, name, rte_vdev_device_args(vdev));
 	if (ret != 0)
 		return ret;
-	if (vdev->device.numa_node == SOCKET_ID_ANY)
+	if (args.numa >= 0)
+		vdev->device.numa_node = args.numa;
+	else if (vdev->device.numa_node == SOCKET_ID_ANY)
 		vdev->device.numa_node = rte_socket_id();
 	dev = rte_eth_vdev_allocate(vdev, 0);
 	if (dev == NULL) {

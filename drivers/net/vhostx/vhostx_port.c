@@ -189,6 +189,20 @@ sock_connected(void *ctx)
 	port->warned = false;
 }
 
+/* Applications put their mbufs and lcores where the port says that it is: where the guest's memory is. */
+static void
+port_update_node(struct vhostx_port *port)
+{
+	int node;
+
+	if (port->args.numa >= 0 || port->be.mem == port->node_of)
+		return;
+	port->node_of = port->be.mem;
+	node = vhostx_mem_node(port->be.mem);
+	if (node >= 0)
+		rte_eth_devices[port->port_id].data->numa_node = node;
+}
+
 static int
 sock_message(void *ctx, struct vhostx_msg *msg)
 {
@@ -202,6 +216,7 @@ sock_message(void *ctx, struct vhostx_msg *msg)
 		port->ring[ring].told = false;
 	verdict = vhostx_backend_handle(&port->be, msg, &reply);
 	port_update(port);
+	port_update_node(port);
 	if (verdict == VHOSTX_REPLY)
 		return vhostx_sock_send(port->sock, &reply.header, &reply.payload);
 	return verdict == VHOSTX_CLOSE ? -EPROTO : 0;
@@ -218,6 +233,7 @@ sock_disconnected(void *ctx)
 		port->ring[i].why = NULL;
 	}
 	port->since = 0;
+	port->node_of = NULL;
 	port_update(port);
 }
 
@@ -303,6 +319,7 @@ vhostx_port_open(struct vhostx_port *port)
 		.name = port->name,
 		.path = port->args.iface,
 		.client = port->args.client,
+		.perm = &port->args.perm,
 		.lock = &port->lock,
 		.ops = &sock_ops,
 		.ctx = port,

@@ -47,6 +47,7 @@ struct vhostx_port {
 	bool link_event;               /**< the link changed and that was not told yet */
 	bool warned;                   /**< of rings that nobody polls, since the front-end came */
 	uint16_t unpolled;             /**< rings that the guest transmits on and nobody polls */
+	const void *node_of;           /**< memory table that the NUMA node was read of; never followed */
 	uint64_t since;                /**< when the front-end came, TSC cycles; 0: none is there */
 	char name[64];                 /**< of the device, for the log; RTE_ETH_NAME_MAX_LEN */
 	struct vhostx_args args;

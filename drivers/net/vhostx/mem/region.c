@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/memfd.h>
+#include <linux/mempolicy.h>
 
 #include <rte_bitops.h>
 
@@ -332,6 +334,27 @@ vhostx_mem_free(struct vhostx_mem *mem)
 	for (uint32_t i = 0; i < mem->nr; i++)
 		vhostx_map_put(mem->map[i]);
 	free(mem);
+}
+
+/* --- NUMA ------------------------------------------------------------------------------------- */
+
+int
+vhostx_mem_node(const struct vhostx_mem *mem)
+{
+	const struct vhostx_range *largest;
+	int node;
+
+	if (mem == NULL || mem->nr == 0)
+		return -1;
+	largest = &mem->range[0];
+	for (uint32_t i = 1; i < mem->nr; i++) {
+		if (mem->range[i].size > largest->size)
+			largest = &mem->range[i];
+	}
+	if (syscall(SYS_get_mempolicy, &node, NULL, 0, largest->va,
+			MPOL_F_NODE | MPOL_F_ADDR) != 0)
+		return -1;
+	return node;
 }
 
 /* --- references ------------------------------------------------------------------------------- */

@@ -96,6 +96,12 @@ unsigned int vhostx_map_count(void);
  */
 void *vhostx_mem_from_uva(const struct vhostx_mem *mem, uint64_t uva, uint64_t len);
 
+/**
+ * The NUMA node of the first page of the largest region. Brings that page in.
+ * @return the node, or -1 if there is no memory or the kernel does not tell.
+ */
+int vhostx_mem_node(const struct vhostx_mem *mem);
+
 /** As vhostx_mem_va(), by binary search; updates @a hint. */
 uint8_t *vhostx_mem_va_slow(const struct vhostx_mem *mem, uint32_t *hint, uint64_t gpa,
 	uint64_t *run);

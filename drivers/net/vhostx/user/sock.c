@@ -455,6 +455,10 @@ sock_log_open(const struct vhostx_sock *sock, int err)
 		VHOSTX_LOG(ERR, name, "%s is there and is not a socket; "
 			"remove it or give another iface", path);
 		break;
+	case EPERM:
+		VHOSTX_LOG(ERR, name, "cannot give %s the owner, group or mode asked for; "
+			"run as root, or as that user", path);
+		break;
 	case ENOENT:
 		VHOSTX_LOG(ERR, name, "the folder of %s is not there; create it", path);
 		break;
@@ -474,6 +478,11 @@ sock_start(struct vhostx_sock *sock)
 		return 0;
 	}
 	ret = vhostx_sock_path_listen(&sock->file, sock->conf.path);
+	if (ret == 0 && sock->conf.perm != NULL) {
+		ret = vhostx_sock_path_permit(&sock->file, sock->conf.perm);
+		if (ret < 0)
+			vhostx_sock_path_close(&sock->file);
+	}
 	if (ret < 0)
 		return ret;
 	sock->listening = vhostx_loop_add_fd(sock->file.fd, sock_on_knock, NULL, sock);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "msg.h"
+#include "sock_path.h"
 
 /**
  * A client's first retry comes at once, the next ones after 1 ms, 2 ms, 4 ms ... up to this. Only a
@@ -32,6 +33,7 @@ struct vhostx_sock_conf {
 	const char *name;      /**< the port's name, for the log; lives until release() */
 	const char *path;      /**< lives until release(); shorter than sun_path */
 	bool client;           /**< connect instead of listen */
+	const struct vhostx_sock_perm *perm; /**< of a server's file; NULL: the process's own */
 	pthread_mutex_t *lock; /**< the port mutex: taken around each callback */
 	const struct vhostx_sock_ops *ops;
 	void *ctx;             /**< handed to the callbacks */

@@ -131,6 +131,19 @@ close_fd:
 	return ret;
 }
 
+int
+vhostx_sock_path_permit(const struct vhostx_sock_path *file, const struct vhostx_sock_perm *perm)
+{
+	/* -1 means unchanged to chown as well. */
+	if ((perm->owner >= 0 || perm->group >= 0) &&
+			lchown(file->path, (uid_t)perm->owner, (gid_t)perm->group) < 0)
+		return -errno;
+	/* After chown, which clears bits. */
+	if (perm->mode >= 0 && chmod(file->path, perm->mode) < 0)
+		return -errno;
+	return 0;
+}
+
 void
 vhostx_sock_path_close(struct vhostx_sock_path *file)
 {

@@ -6,6 +6,7 @@
 #ifndef VHOSTX_USER_SOCK_PATH_H
 #define VHOSTX_USER_SOCK_PATH_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /** A listening socket and the file that it made. */
@@ -14,6 +15,13 @@ struct vhostx_sock_path {
 	int fd;           /**< non-blocking, close-on-exec; -1: does not listen */
 	dev_t dev;        /**< of the file, to know it again */
 	ino_t ino;        /**< of the file, to know it again */
+};
+
+/** Whose the socket's file is and who may connect (that takes write permission). */
+struct vhostx_sock_perm {
+	int64_t owner; /**< user id; -1: unchanged */
+	int64_t group; /**< group id; -1: unchanged */
+	int32_t mode;  /**< permission bits, 0 to 0777; -1: unchanged */
 };
 
 /**
@@ -29,6 +37,12 @@ int vhostx_sock_path_dial(const char *path);
  *   socket, bind, listen, connect. On error @a file says that nobody listens.
  */
 int vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path);
+
+/**
+ * Give the file that @a file listens on to somebody else.
+ * @return 0 or the -errno of chown or chmod.
+ */
+int vhostx_sock_path_permit(const struct vhostx_sock_path *file, const struct vhostx_sock_perm *perm);
 
 /** Stop listening and remove the file, unless another stands in its place; nothing if fd is -1. */
 void vhostx_sock_path_close(struct vhostx_sock_path *file);
