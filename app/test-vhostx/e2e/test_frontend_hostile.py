@@ -7,6 +7,7 @@ next front-end must not notice, and no byte beside a lent buffer may change.
 """
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,8 @@ vhostx_only = pytest.mark.vhostx_only
 formats = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 UNMAPPED = 0xDEAD0000000
 HUGE = (1 << 64) - 64
-AT = 64  # where in the buffer a case puts its descriptors' data
+AT = 64         # where in the guarded half a case's data begins
+HALF = 1 << 16  # bytes for guarded data, and as many for a table
 
 
 @pytest.fixture(scope="module", name="shared")
@@ -40,33 +42,29 @@ def _host(shared):
 
 
 class Trap:
-    """Guest memory for one case: a buffer between guards, and table space."""
+    """Guest memory for one case: a buffer among guards, and an indirect table."""
 
     def __init__(self, frontend):
         self.memory = frontend.memory
-        self.frontend = frontend
-        self.space = self.memory.alloc(1 << 17, 4096)
-        self.memory.write(self.space, GUARD * (1 << 12))
+        self.packed = frontend.config.packed
+        self.end = self.memory.regions[-1].end
+        self.space = self.memory.alloc(2 * HALF, 4096)
+        self.data = self.space + AT
+        self.tables = self.space + HALF
+        self.memory.write(self.space, GUARD * (HALF // len(GUARD)))
 
     def table(self, *rows):
-        """Descriptor of an indirect table: rows are (gpa, length, flags, next)."""
-        gpa = self.space + (1 << 16)
-        packed = self.frontend.config.packed
-        data = b"".join(pack_desc(g, n, link if packed else f, f if packed else link)
-                        for g, n, f, link in rows)
-        self.memory.write(gpa, data)
-        return gpa, len(data)
-
-    def buffer(self, length):
-        """Guest address of length bytes that are followed by guards."""
-        assert length <= 1 << 15
-        return self.space + AT
+        """Address and length of a table of (gpa, length, flags, next)."""
+        data = b"".join(pack_desc(g, n, link if self.packed else flags,
+                                  flags if self.packed else link)
+                        for g, n, flags, link in rows)
+        self.memory.write(self.tables, data)
+        return self.tables, len(data)
 
     def check(self, written):
-        """Only these first bytes after AT may have changed."""
-        size = 1 << 16
-        fresh = GUARD * (size // len(GUARD))
-        now = self.memory.read(self.space, size)
+        """Only these first bytes of the data may have changed."""
+        fresh = GUARD * (HALF // len(GUARD))
+        now = self.memory.read(self.space, HALF)
         assert now[:AT] == fresh[:AT], "bytes before the buffer changed"
         assert now[AT + written:] == fresh[AT + written:], "bytes after it changed"
 
@@ -77,51 +75,50 @@ class Trap:
 
 def chains(trap, w):
     """Name to (descriptors, writable bytes) for both formats."""
-    buf = trap.buffer(4096)
-    memory_end = trap.memory.regions[-1].end
+    buf = trap.data
     good = (buf, 100, w, 0)
     cases = {
-        "unmapped": ([Raw(UNMAPPED, 100, w)], 0),
-        "unmapped-second": ([Raw(buf, 64, w | NEXT), Raw(UNMAPPED, 100, w)], 64),
-        "null": ([Raw(1 << 60, 100, w)], 0),
-        "wraps": ([Raw(HUGE, 128, w)], 0),
-        "beyond-the-end": ([Raw(memory_end - 16, 4096, w)], 0),
-        "length-0": ([Raw(buf, 0, w)], 0),
-        "length-0-then-good": ([Raw(buf, 0, w | NEXT), Raw(buf, 256, w)], 256),
-        "length-0-often": ([Raw(buf, 0, w | NEXT)] * 20 + [Raw(buf, 256, w)], 256),
-        "length-1": ([Raw(buf, 1, w)], 1),
-        "length-9": ([Raw(buf, 9, w)], 9),
-        "length-11": ([Raw(buf, 11, w)], 11),
-        "header-only": ([Raw(buf, 12, w)], 12),
-        "header-plus-1": ([Raw(buf, 13, w)], 13),
-        "ones": ([Raw(buf + i, 1, w | NEXT) for i in range(12)]
-                 + [Raw(buf + 12, 1, w)], 13),
-        "one-then-short": ([Raw(buf, 1, w | NEXT), Raw(buf + 1, 2, w | NEXT),
-                            Raw(buf + 3, 1, w)], 4),
-        "length-max": ([Raw(buf, 0xFFFFFFFF, w)], 0),
-        "sum-over-4g": ([Raw(buf, 0x80000000, w | NEXT)] * 3
-                        + [Raw(buf, 64, w)], 64),
-        "wrong-direction": ([Raw(buf, 256, w ^ WRITE)], 0),
-        "mixed-direction": ([Raw(buf, 256, w | NEXT), Raw(buf + 256, 256, w ^ WRITE)],
-                            512),
-        "indirect-and-next": ([Raw(*trap.table(good), INDIRECT | NEXT),
-                               Raw(buf, 100, w)], 100),
-        "indirect-nested": ([Raw(*trap.table((trap.space + (1 << 16), 32, INDIRECT, 0),
-                                             good), INDIRECT)], 100),
-        "indirect-odd": ([Raw(trap.table(good, good)[0], 17, INDIRECT)], 100),
-        "indirect-empty": ([Raw(trap.table(good)[0], 0, INDIRECT)], 0),
-        "indirect-15": ([Raw(trap.table(good)[0], 15, INDIRECT)], 0),
-        "indirect-huge": ([Raw(trap.table(good)[0], 0xFFFFFFF0, INDIRECT)], 100),
-        "indirect-64k": ([Raw(trap.table(*[good] * 4000)[0], 64000, INDIRECT)], 100),
-        "indirect-unmapped": ([Raw(UNMAPPED, 16, INDIRECT)], 0),
-        "indirect-to-unmapped": ([Raw(*trap.table((UNMAPPED, 100, w, 0)), INDIRECT)],
-                                 0),
-        "indirect-across-the-end": ([Raw(memory_end - 16, 64, INDIRECT)], 0),
-        "indirect-of-zeroes": ([Raw(*trap.table(*[(buf, 0, w | NEXT, i + 1)
-                                                  for i in range(8)]), INDIRECT)], 0),
-        "reserved-flags": ([Raw(buf, 256, w | 0x7F78 & ~(1 << 7))], 256),
+        "unmapped": lambda: ([Raw(UNMAPPED, 100, w)], 0),
+        "unmapped-second": lambda: ([Raw(buf, 64, w | NEXT), Raw(UNMAPPED, 100, w)], 64),
+        "null": lambda: ([Raw(1 << 60, 100, w)], 0),
+        "wraps": lambda: ([Raw(HUGE, 128, w)], 0),
+        "beyond-the-end": lambda: ([Raw(trap.end - 16, 4096, w)], 0),
+        "length-0": lambda: ([Raw(buf, 0, w)], 0),
+        "length-0-then-good": lambda: ([Raw(buf, 0, w | NEXT), Raw(buf, 256, w)], 256),
+        "length-0-often": lambda: ([Raw(buf, 0, w | NEXT)] * 20 + [Raw(buf, 256, w)], 256),
+        "length-1": lambda: ([Raw(buf, 1, w)], 1),
+        "length-9": lambda: ([Raw(buf, 9, w)], 9),
+        "length-11": lambda: ([Raw(buf, 11, w)], 11),
+        "header-only": lambda: ([Raw(buf, 12, w)], 12),
+        "header-plus-1": lambda: ([Raw(buf, 13, w)], 13),
+        "ones": lambda: ([Raw(buf + i, 1, w | NEXT) for i in range(12)]
+            + [Raw(buf + 12, 1, w)], 13),
+        "one-then-short": lambda: ([Raw(buf, 1, w | NEXT), Raw(buf + 1, 2, w | NEXT),
+            Raw(buf + 3, 1, w)], 4),
+        "length-max": lambda: ([Raw(buf, 0xFFFFFFFF, w)], 0),
+        "sum-over-4g": lambda: ([Raw(buf, 0x80000000, w | NEXT)] * 3
+            + [Raw(buf, 64, w)], 64),
+        "wrong-direction": lambda: ([Raw(buf, 256, w ^ WRITE)], 0),
+        "mixed-direction": lambda: ([Raw(buf, 256, w | NEXT), Raw(buf + 256, 256, w ^ WRITE)],
+            512),
+        "indirect-and-next": lambda: ([Raw(*trap.table(good), INDIRECT | NEXT),
+            Raw(buf, 100, w)], 100),
+        "indirect-nested": lambda: ([Raw(*trap.table((trap.tables, 32, INDIRECT, 0),
+            good), INDIRECT)], 100),
+        "indirect-odd": lambda: ([Raw(trap.table(good, good)[0], 17, INDIRECT)], 100),
+        "indirect-empty": lambda: ([Raw(trap.table(good)[0], 0, INDIRECT)], 0),
+        "indirect-15": lambda: ([Raw(trap.table(good)[0], 15, INDIRECT)], 0),
+        "indirect-huge": lambda: ([Raw(trap.table(good)[0], 0xFFFFFFF0, INDIRECT)], 100),
+        "indirect-64k": lambda: ([Raw(trap.table(*[good] * 4000)[0], 64000, INDIRECT)], 100),
+        "indirect-unmapped": lambda: ([Raw(UNMAPPED, 16, INDIRECT)], 0),
+        "indirect-to-unmapped": lambda: ([Raw(*trap.table((UNMAPPED, 100, w, 0)), INDIRECT)],
+            0),
+        "indirect-across-the-end": lambda: ([Raw(trap.end - 16, 64, INDIRECT)], 0),
+        "indirect-of-zeroes": lambda: ([Raw(*trap.table(*[(buf, 0, w | NEXT, i + 1)
+            for i in range(8)]), INDIRECT)], 0),
+        "reserved-flags": lambda: ([Raw(buf, 256, w | 0x7F78 & ~(1 << 7))], 256),
     }
-    if not trap.frontend.config.packed:
+    if not trap.packed:
         cases.update(split_chains(trap, w, buf))
     return cases
 
@@ -130,38 +127,25 @@ def split_chains(trap, w, buf):
     """Cases that only a table with next fields can have."""
     return {
         # NEXT on the last descriptor leads back to the first.
-        "loop-of-one": ([Raw(buf, 16, w | NEXT)], 4096),
-        "loop-of-two": ([Raw(buf, 16, w | NEXT), Raw(buf, 16, w | NEXT)], 4096),
-        "loop-of-zeroes": ([Raw(buf, 0, w | NEXT)], 0),
-        "next-past-the-table": ([Raw(buf, 64, w | NEXT, next=256)], 64),
-        "next-65535": ([Raw(buf, 64, w | NEXT, next=0xFFFF)], 64),
-        "indirect-loop": ([Raw(*trap.table((buf, 16, w | NEXT, 1),
-                                           (buf, 16, w | NEXT, 0)), INDIRECT)], 4096),
-        "indirect-next-outside": ([Raw(*trap.table((buf, 16, w | NEXT, 9)),
-                                       INDIRECT)], 16),
+        "loop-of-one": lambda: ([Raw(buf, 16, w | NEXT)], 4096),
+        "loop-of-two": lambda: ([Raw(buf, 16, w | NEXT), Raw(buf, 16, w | NEXT)], 4096),
+        "loop-of-zeroes": lambda: ([Raw(buf, 0, w | NEXT)], 0),
+        "next-past-the-table": lambda: ([Raw(buf, 64, w | NEXT, next=256)], 64),
+        "next-65535": lambda: ([Raw(buf, 64, w | NEXT, next=0xFFFF)], 64),
+        "indirect-loop": lambda: ([Raw(*trap.table((buf, 16, w | NEXT, 1),
+            (buf, 16, w | NEXT, 0)), INDIRECT)], 4096),
+        "indirect-next-outside": lambda: ([Raw(*trap.table((buf, 16, w | NEXT, 9)),
+            INDIRECT)], 16),
     }
 
 
-class _Names:
-    """Stands for a Trap while pytest collects the cases' names."""
-
-    def __init__(self, packed):
-        config = type("C", (), {"packed": packed})
-        self.frontend = type("F", (), {"config": config})
-        self.memory = type("M", (), {"regions": [type("R", (), {"end": 0})]})
-        self.space = 0
-
-    def table(self, *_):
-        """Any descriptor."""
-        return 0, 16
-
-    def buffer(self, _):
-        """Any address."""
-        return 0
+def names(packed):
+    """Names of the cases of a format: only called cases touch the trap."""
+    return chains(SimpleNamespace(packed=packed, tables=0, end=0, data=0), 0)
 
 
 CASES = [pytest.param(packed, name, id=f"{'packed' if packed else 'split'}-{name}")
-         for packed in (False, True) for name in chains(_Names(packed), 0)]
+         for packed in (False, True) for name in names(packed)]
 
 
 def control_trip(frontend, times=5):
@@ -176,7 +160,7 @@ def test_hostile_transmit_chain(host, packed, name):
     with host.frontend(pairs=2, packed=packed) as frontend:
         frontend.echo(0, [make_frame(100 + i, i) for i in range(10)])
         trap = Trap(frontend)
-        raws, _ = chains(trap, 0)[name]
+        raws, _ = chains(trap, 0)[name]()
         with Traffic(frontend, pair=1) as traffic:
             frontend.vrings[1].ring.add_raw(raws)
             frontend.vrings[1].ring.publish()
@@ -192,15 +176,19 @@ def test_hostile_transmit_chain(host, packed, name):
 @pytest.mark.parametrize("packed,name", CASES)
 def test_hostile_receive_chain(host, packed, name, mergeable):
     with host.frontend(pairs=2, packed=packed, mergeable=mergeable,
-                       rx_limit=1) as frontend:
+                       rx_limit=0) as frontend:
         trap = Trap(frontend)
-        raws, writable = chains(trap, WRITE)[name]
-        with Traffic(frontend, pair=1, burst=1) as traffic:
-            frontend.vrings[0].ring.add_raw(raws)
-            frontend.vrings[0].ring.publish()
-            frontend.kick(0)
-            frontend.send_burst(0, [make_frame(400, i) for i in range(8)])
-            traffic.progress(16)
+        raws, writable = chains(trap, WRITE)[name]()
+        ring = frontend.vrings[0].ring
+        ring.add_raw(raws)  # the hostile chain first, good ones behind it
+        for pair in (0, 1):
+            frontend.rx[pair].limit = 16
+            frontend.rx[pair].fill()
+            frontend.vrings[2 * pair].ring.publish()
+            frontend.kick(2 * pair)
+        with Traffic(frontend, pair=1, burst=8) as traffic:
+            frontend.send_burst(0, [make_frame(60 + 340 * (i % 2), i) for i in range(8)])
+            traffic.progress()
             control_trip(frontend)
         for buffer in lent_buffers(frontend):
             buffer.check()

@@ -238,11 +238,15 @@ class Frontend:
         self.rx.append(queue)
 
     def start(self):
-        """Set up, start and enable every ring, then DRIVER_OK."""
-        for vring in self.vrings:
-            self.start_vring(vring.index)
+        """Enable, set up and start every ring, then DRIVER_OK.
+
+        Enabled first, as by QEMU: a ring that is started but disabled discards
+        what the guest has transmitted ("Ring states").
+        """
         for vring in self.vrings:
             self.enable(vring.index, True)
+        for vring in self.vrings:
+            self.start_vring(vring.index)
         if self.protocol & Protocol.STATUS:
             self.set_status(protocol.STATUS_RUNNING)
 

@@ -6,6 +6,7 @@ Port 0 (and 1, if asked for) belongs to the driver under test and sends on
 queue q whatever the guest transmits on pair q.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -67,6 +68,20 @@ class Host:
         with self.frontend(port, pairs=pairs) as frontend:
             for pair in range(pairs):
                 frontend.echo(pair, [make_frame(100 + i, i) for i in range(4)])
+
+    @contextlib.contextmanager
+    def patient(self):
+        """Forward with retries meanwhile: a short pause of a ring costs nothing."""
+        self.pmd.stop()
+        self.pmd.set_patient()
+        self.pmd.start()
+        try:
+            yield self
+        finally:
+            if self.pmd.alive():
+                self.pmd.stop()
+                self.pmd.set_fwd("io")
+                self.pmd.start()
 
     def open_files(self):
         """Number of descriptors that testpmd holds."""
