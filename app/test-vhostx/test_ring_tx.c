@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * tx bursts, host to guest, over good rings: every case runs on all kinds of ring, with the guest's side
+ * of guest/ as the judge.
+ */
+#include "test_ring_rig.h"
+
+static void
+test_ring_tx_delivers_every_length(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < 4 * RIG_NR(rig_lengths); i++) {
+		const uint32_t len = rig_lengths[i % RIG_NR(rig_lengths)];
+
+		rig_post(rig, i, RIG_SLOT_LEN);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(len, i)));
+		rig_assert_frame(rig, len, i, 1);
+		rig_assert_nothing_used(rig);
+	}
+}
+
+static void
+test_ring_tx_fills_buffer_exactly(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < RIG_NR(rig_lengths); i++) {
+		rig_post(rig, i, rig->v.hdr_len + rig_lengths[i]);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(rig_lengths[i], i)));
+		rig_assert_frame(rig, rig_lengths[i], i, 1);
+	}
+}
+
+/* A byte after the frame stays what the guest put there. */
+static void
+test_ring_tx_writes_no_more_than_the_frame(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < RIG_NR(rig_lengths) - 2; i++) {
+		const uint64_t gpa = rig_slot(rig, i);
+		const uint32_t end = rig->v.hdr_len + rig_lengths[i];
+		const uint8_t *p = guest_mem_ptr(&rig->mem, gpa, RIG_SLOT_LEN);
+
+		rig_post(rig, i, RIG_SLOT_LEN);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(rig_lengths[i], i)));
+		rig_assert_frame(rig, rig_lengths[i], i, 1);
+		for (uint32_t k = end; k < RIG_SLOT_LEN; k++)
+			assert_int_equal(p[k], 0xee);
+	}
+}
+
+static void
+test_ring_tx_keeps_order_in_bursts(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[RIG_BURST];
+
+	for (uint32_t k = 0; k < RIG_NR(rig_bursts) && rig_bursts[k] <= rig_capacity(rig); k++) {
+		const uint32_t n = rig_bursts[k];
+
+		for (uint32_t i = 0; i < n; i++) {
+			rig_post(rig, i, RIG_SLOT_LEN);
+			pkts[i] = rig_mbuf(60 + i, i);
+		}
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, n), n);
+		for (uint32_t i = 0; i < n; i++)
+			rig_assert_frame(rig, 60 + i, i, 1);
+		rig_assert_nothing_used(rig);
+	}
+}
+
+static void
+test_ring_tx_leaves_frames_without_buffers(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[5];
+
+	for (uint32_t i = 0; i < 5; i++)
+		pkts[i] = rig_mbuf(60, i);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 5), 0);
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	rig_post(rig, 1, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 5), 2);
+	rig_assert_frame(rig, 60, 0, 1);
+	rig_assert_frame(rig, 60, 1, 1);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, &pkts[2], 3), 0);
+	rig_post(rig, 2, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, &pkts[2], 3), 1);
+	rig_assert_frame(rig, 60, 2, 1);
+	/* The others are still the caller's. */
+	rte_pktmbuf_free_bulk(&pkts[3], 2);
+	assert_int_equal(rig->queue.count.packets, 3);
+	assert_int_equal(rig->queue.count.bytes, 180);
+}
+
+static void
+test_ring_tx_joins_mbuf_segments(void **state)
+{
+	static const uint32_t cuts[][6] = { { 1, 1, 1, 1, 300, 0 }, { 14, 20, 300, 0 },
+		{ 500, 500, 500, 0 }, { 1999, 1, 0 }, { 60, 1, 1000, 0 }, { 7, 0 } };
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < 60; i++) {
+		const uint32_t len = 1 + i * 33;
+
+		rig_post(rig, i, RIG_SLOT_LEN);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf_cut(len, i, cuts[i % RIG_NR(cuts)])));
+		rig_assert_frame(rig, len, i, 1);
+	}
+}
+
+static void
+test_ring_tx_sends_long_frames_in_long_buffers(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, 65562);
+
+	for (uint32_t i = 0; i < 4; i++) {
+		const uint32_t len = 9000 + 18000 * i;
+
+		rig_post_at(rig, i, gpa, 65562);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(len, i)));
+		rig_assert_frame(rig, len, i, 1);
+	}
+}
+
+/* A frame over n buffers, which it fills to the last byte or all but. */
+static void
+test_ring_tx_merges_buffers(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t most = RTE_MIN(rig_capacity(rig), 100u);
+	const uint32_t buf = 100;
+
+	for (uint32_t n = 1; n <= most; n += n < 6 ? 1 : 31) {
+		for (uint32_t spare = 0; spare < 3; spare++) {
+			const uint32_t len = n * buf - rig->v.hdr_len - spare;
+
+			for (uint32_t i = 0; i < n; i++)
+				rig_post(rig, i, buf);
+			guest_ring_publish(&rig->ring);
+			assert_true(rig_tx_one(rig, rig_mbuf(len, n)));
+			rig_assert_frame(rig, len, n, n);
+			rig_assert_nothing_used(rig);
+		}
+	}
+}
+
+/* The first buffers hold the header alone, or not much more. */
+static void
+test_ring_tx_merges_buffers_of_the_header(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t first = rig->v.hdr_len; first < rig->v.hdr_len + 4u; first++) {
+		rig_post(rig, 0, first);
+		rig_post(rig, 1, 200);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(100, first)));
+		rig_assert_frame(rig, 100, first, 2);
+	}
+}
+
+static void
+test_ring_tx_merges_in_bursts(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = rig_capacity(rig) / 2;
+	struct rte_mbuf *pkts[RIG_SLOTS];
+
+	for (uint32_t i = 0; i < 2 * n; i++)
+		rig_post(rig, i, 100);
+	guest_ring_publish(&rig->ring);
+	for (uint32_t i = 0; i < n; i++)
+		pkts[i] = rig_mbuf(120, i);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, n), n);
+	for (uint32_t i = 0; i < n; i++)
+		rig_assert_frame(rig, 120, i, 2);
+	rig_assert_nothing_used(rig);
+}
+
+static void
+test_ring_tx_merges_all_or_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m = rig_mbuf(150, 1);
+
+	rig_post(rig, 0, 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, &m, 1), 0);
+	rig_assert_nothing_used(rig);
+	rig_post(rig, 1, 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, &m, 1), 1);
+	rig_assert_frame(rig, 150, 1, 2);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 0);
+}
+
+/* A frame longer than all the buffers that the ring can ever hold at once. */
+static void
+test_ring_tx_merge_drops_what_never_fits(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = rig->v.size / rig_ndesc(rig);
+	const uint32_t held = RTE_MIN(n, VHOSTX_CHAINS);
+	uint32_t sent = 0;
+
+	if (n > RIG_SLOTS || rig->v.size % rig_ndesc(rig) != 0)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		rig_post(rig, i, 50);
+	guest_ring_publish(&rig->ring);
+	assert_true(rig_tx_one(rig, rig_mbuf(held * 50, 1)));
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
+	rig_assert_nothing_used(rig);
+	/* The buffers are there for others. */
+	for (; sent < n && sent < 5; sent++) {
+		assert_true(rig_tx_one(rig, rig_mbuf(30, sent)));
+		rig_assert_frame(rig, 30, sent, 1);
+	}
+}
+
+static void
+test_ring_tx_plain_drops_what_does_not_fit(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[3] = { rig_mbuf(60, 0), rig_mbuf(101, 1), rig_mbuf(100, 2) };
+
+	rig_post(rig, 0, rig->v.hdr_len + 100);
+	rig_post(rig, 1, rig->v.hdr_len + 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 3), 3);
+	rig_assert_frame(rig, 60, 0, 1);
+	rig_assert_frame(rig, 100, 2, 1);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
+	assert_int_equal(rig->queue.count.packets, 2);
+}
+
+static void
+test_ring_tx_splits_frame_over_two_regions(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t in_low = 1; in_low < 80; in_low++) {
+		rig_post_at(rig, in_low, RIG_HIGH - in_low, 90);
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(70, in_low)));
+		rig_assert_frame(rig, 70, in_low, 1);
+	}
+}
+
+static void
+test_ring_tx_disabled_takes_nothing(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->snap.enabled = false;
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_false(rig_tx_one(rig, rig_mbuf(60, 0)));
+	rig_assert_nothing_used(rig);
+}
+
+static const struct rig_case cases[] = {
+	RIG_CASE(test_ring_tx_delivers_every_length, NULL),
+	RIG_CASE(test_ring_tx_fills_buffer_exactly, NULL),
+	RIG_CASE(test_ring_tx_writes_no_more_than_the_frame, NULL),
+	RIG_CASE(test_ring_tx_keeps_order_in_bursts, NULL),
+	RIG_CASE(test_ring_tx_leaves_frames_without_buffers, NULL),
+	RIG_CASE(test_ring_tx_joins_mbuf_segments, NULL),
+	RIG_CASE(test_ring_tx_sends_long_frames_in_long_buffers, rig_is_no_event),
+	RIG_CASE(test_ring_tx_merges_buffers, rig_is_mergeable),
+	RIG_CASE(test_ring_tx_merges_buffers_of_the_header, rig_is_mergeable),
+	RIG_CASE(test_ring_tx_merges_in_bursts, rig_is_mergeable),
+	RIG_CASE(test_ring_tx_merges_all_or_nothing, rig_is_mergeable),
+	RIG_CASE(test_ring_tx_merge_drops_what_never_fits, rig_is_mergeable),
+	RIG_CASE(test_ring_tx_plain_drops_what_does_not_fit, rig_is_plain),
+	RIG_CASE(test_ring_tx_splits_frame_over_two_regions, rig_is_no_event),
+	RIG_CASE(test_ring_tx_disabled_takes_nothing, NULL),
+};
+
+int
+main(void)
+{
+	return rig_main("test_ring_tx", cases, RIG_NR(cases));
+}
