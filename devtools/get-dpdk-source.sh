@@ -31,25 +31,31 @@ mkdir -p "$top/.deps"
 tmp=$(mktemp -d "$top/.deps/fetch.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
-# The same sources as the machine has, as deb-src, in a folder of our own. Those that have libdpdk-dev, when
-# that can be told: a third party's repository need not be asked.
-mkdir -p "$tmp/sources" "$tmp/lists/partial" "$tmp/cache/archives/partial"
+# The same sources as the machine has, as deb-src, in places of our own. Those that have libdpdk-dev, when that can be
+# told: a third party's repository need not be asked.
+mkdir -p "$tmp/lists/partial" "$tmp/cache/archives/partial"
 eval "$(apt-config shell list Dir::Etc::sourcelist/f parts Dir::Etc::sourceparts/d)"
 uris=$(apt-cache madison libdpdk-dev | awk -F ' [|] ' '{ split($3, f, " "); print f[1] }' | sort -u)
-collect() { # copy each source file that names one of the lines of $1 (all files if empty)
-    local file
-    for file in "${list:-}" "${parts:-}"/*.list "${parts:-}"/*.sources; do
-        [ -f "$file" ] || continue
-        [ -z "$1" ] || grep -qF -e "$1" "$file" || continue
-        sed -E -e 's/^Types:.*/Types: deb-src/' -e '/^[[:space:]]*deb-src[[:space:]]/d' \
-            -e 's/^[[:space:]]*deb([[:space:]])/deb-src\1/' "$file" >"$tmp/sources/$(basename "$file")"
-    done
+
+as_deb_src() { # from to: if the file is there and has one of the URIs of $wanted (any file, if that is empty)
+    [ -f "$1" ] || return 0
+    [ -z "$wanted" ] || grep -qF -e "$wanted" "$1" || return 0
+    sed -E -e 's/^Types:.*/Types: deb-src/' -e '/^[[:space:]]*deb-src[[:space:]]/d' \
+        -e 's/^[[:space:]]*deb([[:space:]])/deb-src\1/' "$1" >"$2"
 }
-collect "$uris"
-[ -n "$(ls "$tmp/sources")" ] || collect ""
+for wanted in "$uris" ""; do
+    rm -rf "$tmp/main.list" "$tmp/parts"
+    mkdir "$tmp/parts"
+    as_deb_src "${list:-}" "$tmp/main.list"
+    for file in "${parts:-}"/*.list "${parts:-}"/*.sources; do
+        as_deb_src "$file" "$tmp/parts/$(basename "$file")"
+    done
+    [ -z "$(find "$tmp/main.list" "$tmp/parts" -type f 2>/dev/null)" ] || break
+done
+[ -f "$tmp/main.list" ] || touch "$tmp/main.list"
 
 private_apt=(
-    -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$tmp/sources"
+    -o "Dir::Etc::sourcelist=$tmp/main.list" -o "Dir::Etc::sourceparts=$tmp/parts"
     -o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp/cache"
     -o "APT::Sandbox::User=" -o "Acquire::Retries=2" -q
 )

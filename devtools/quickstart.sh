@@ -203,6 +203,7 @@ fi
 printf '\nPASS: %s forwarded %s packets from the guest and %s back, none lost\n' "$driver" "$host_rx" "$host_tx"
 
 by_hand_socket=${XDG_RUNTIME_DIR:-/run}/vhost.sock
+[ -w "$(dirname "$by_hand_socket")" ] || by_hand_socket=$HOME/vhost.sock
 by_hand=$top/build/drivers/librte_net_vhostx.so
 echo
 echo "To go on by hand, in two terminals (host side first):"
