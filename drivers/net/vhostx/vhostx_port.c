@@ -186,6 +186,7 @@ sock_connected(void *ctx)
 	struct vhostx_port *port = ctx;
 
 	port->since = rte_get_tsc_cycles();
+	port->connects++;
 	port->warned = false;
 }
 

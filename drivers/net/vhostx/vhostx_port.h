@@ -49,6 +49,8 @@ struct vhostx_port {
 	uint16_t unpolled;             /**< rings that the guest transmits on and nobody polls */
 	const void *node_of;           /**< memory table that the NUMA node was read of; never followed */
 	uint64_t since;                /**< when the front-end came, TSC cycles; 0: none is there */
+	uint64_t connects;             /**< how many front-ends came */
+	uint64_t connects_base;        /**< connects at the last reset of the statistics */
 	char name[64];                 /**< of the device, for the log; RTE_ETH_NAME_MAX_LEN */
 	struct vhostx_args args;
 	struct vhostx_sock *sock;      /**< NULL: not open */

@@ -6,77 +6,289 @@
 #include <ethdev_driver.h>
 
 #include "ring/queue.h"
+#include "vhostx_port.h"
 #include "vhostx_stats.h"
 
-static uint64_t
-count_drops(const struct vhostx_counters *count)
+#define AT(field) offsetof(struct vhostx_counters, field)
+#define BOTH (VHOSTX_WAY_RX | VHOSTX_WAY_TX)
+
+/*
+ * Names that net_vhost has come first and in its order; those that it gives both directions have both here,
+ * even where a counter is always 0. What is called drop is a packet less; a tx queue passes over a
+ * chain that is wrong and loses nothing.
+ */
+static const struct vhostx_stat stats[] = {
+	{ "good_packets", AT(packets), BOTH },
+	{ "good_bytes", AT(bytes), BOTH },
+	{ "multicast_packets", AT(multicast), BOTH },
+	{ "broadcast_packets", AT(broadcast), BOTH },
+	{ "undersize_packets", AT(sizes[0]), BOTH },
+	{ "size_64_packets", AT(sizes[1]), BOTH },
+	{ "size_65_127_packets", AT(sizes[2]), BOTH },
+	{ "size_128_255_packets", AT(sizes[3]), BOTH },
+	{ "size_256_511_packets", AT(sizes[4]), BOTH },
+	{ "size_512_1023_packets", AT(sizes[5]), BOTH },
+	{ "size_1024_1518_packets", AT(sizes[6]), BOTH },
+	{ "size_1519_max_packets", AT(sizes[7]), BOTH },
+	{ "guest_notifications", AT(calls), BOTH },
+	{ "guest_notifications_suppressed", AT(no_calls), BOTH },
+	{ "mbuf_alloc_failed", AT(nombuf), BOTH },
+	{ "no_descriptors", AT(no_chain), VHOSTX_WAY_TX },
+	{ "drop_bad_address", AT(drops[VHOSTX_BAD_ADDRESS]), VHOSTX_WAY_RX },
+	{ "drop_bad_direction", AT(drops[VHOSTX_BAD_DIRECTION]), VHOSTX_WAY_RX },
+	{ "drop_bad_indirect", AT(drops[VHOSTX_BAD_INDIRECT]), VHOSTX_WAY_RX },
+	{ "drop_bad_chain", AT(drops[VHOSTX_BAD_CHAIN]), VHOSTX_WAY_RX },
+	{ "drop_bad_length", AT(drops[VHOSTX_BAD_LENGTH]), VHOSTX_WAY_RX },
+	{ "chain_bad_address", AT(drops[VHOSTX_BAD_ADDRESS]), VHOSTX_WAY_TX },
+	{ "chain_bad_direction", AT(drops[VHOSTX_BAD_DIRECTION]), VHOSTX_WAY_TX },
+	{ "chain_bad_indirect", AT(drops[VHOSTX_BAD_INDIRECT]), VHOSTX_WAY_TX },
+	{ "chain_bad_chain", AT(drops[VHOSTX_BAD_CHAIN]), VHOSTX_WAY_TX },
+	{ "chain_bad_length", AT(drops[VHOSTX_BAD_LENGTH]), VHOSTX_WAY_TX },
+	{ "drop_oversize", AT(drops[VHOSTX_OVERSIZE]), BOTH },
+	{ "drop_runt", AT(drops[VHOSTX_RUNT]), VHOSTX_WAY_TX },
+	{ "drop_disabled", AT(drops[VHOSTX_DISABLED]), VHOSTX_WAY_RX },
+	{ "ring_stopped_bad_head", AT(drops[VHOSTX_BAD_HEAD]), BOTH },
+	{ "ring_stopped_bad_index", AT(drops[VHOSTX_BAD_INDEX]), BOTH },
+};
+
+/*
+ * Of the port. They are last, so that what precedes them has the same ids in a secondary process, which
+ * cannot see the port.
+ */
+static const char *const gauges[] = { "rx_unpolled_queues", "connects" };
+
+/* Before the port is configured there are numbers of queues, but no queues. */
+static struct vhostx_queue *
+queue_at(void **queues, uint16_t i)
 {
+	return queues == NULL ? NULL : queues[i];
+}
+
+/* One counter, read while its poller writes: old or new, never torn. */
+static uint64_t
+since_reset(const struct vhostx_queue *queue, size_t offset)
+{
+	const uint64_t *count = RTE_PTR_ADD(&queue->count, offset);
+	const uint64_t *base = RTE_PTR_ADD(&queue->base, offset);
+
+	return __atomic_load_n(count, __ATOMIC_RELAXED) - __atomic_load_n(base, __ATOMIC_RELAXED);
+}
+
+const struct vhostx_stat *
+vhostx_stat_next(const struct vhostx_stat *stat, enum vhostx_way way)
+{
+	stat = stat == NULL ? stats : stat + 1;
+	while (stat < stats + RTE_DIM(stats) && (stat->ways & way) == 0)
+		stat++;
+	return stat < stats + RTE_DIM(stats) ? stat : NULL;
+}
+
+uint64_t
+vhostx_stat_value(const struct vhostx_queue *queue, const struct vhostx_stat *stat)
+{
+	return queue == NULL ? 0 : since_reset(queue, stat->offset);
+}
+
+uint64_t
+vhostx_stats_lost(const struct vhostx_queue *queue, enum vhostx_way way)
+{
+	unsigned int cause = way == VHOSTX_WAY_RX ? VHOSTX_NO_CAUSE + 1 : VHOSTX_OVERSIZE;
 	uint64_t sum = 0;
 
-	for (unsigned int i = 0; i < VHOSTX_CAUSES; i++)
-		sum += count->drops[i];
+	for (; queue != NULL && cause < VHOSTX_BAD_HEAD; cause++)
+		sum += since_reset(queue, AT(drops[cause]));
 	return sum;
 }
 
-static void
-add_rx(struct rte_eth_stats *stats, uint16_t i, const struct vhostx_counters *count)
-{
-	stats->ipackets += count->packets;
-	stats->ibytes += count->bytes;
-	stats->ierrors += count_drops(count);
-	stats->rx_nombuf += count->nombuf;
-	if (i >= RTE_ETHDEV_QUEUE_STAT_CNTRS)
-		return;
-	stats->q_ipackets[i] = count->packets;
-	stats->q_ibytes[i] = count->bytes;
-	stats->q_errors[i] += count_drops(count);
-}
+/* --- basic ----------------------------------------------------------------------------------------- */
 
 static void
-add_tx(struct rte_eth_stats *stats, uint16_t i, const struct vhostx_counters *count)
+add_rx(struct rte_eth_stats *sum, uint16_t i, const struct vhostx_queue *queue)
 {
-	stats->opackets += count->packets;
-	stats->obytes += count->bytes;
-	stats->oerrors += count_drops(count);
+	const uint64_t packets = since_reset(queue, AT(packets));
+	const uint64_t bytes = since_reset(queue, AT(bytes));
+	const uint64_t lost = vhostx_stats_lost(queue, VHOSTX_WAY_RX);
+
+	sum->ipackets += packets;
+	sum->ibytes += bytes;
+	sum->ierrors += lost;
+	sum->rx_nombuf += since_reset(queue, AT(nombuf));
 	if (i >= RTE_ETHDEV_QUEUE_STAT_CNTRS)
 		return;
-	stats->q_opackets[i] = count->packets;
-	stats->q_obytes[i] = count->bytes;
-	stats->q_errors[i] += count_drops(count);
+	sum->q_ipackets[i] = packets;
+	sum->q_ibytes[i] = bytes;
+	sum->q_errors[i] = lost;
+}
+
+/* q_errors has no room for two directions; ethdev shows it as that of rx queues. */
+static void
+add_tx(struct rte_eth_stats *sum, uint16_t i, const struct vhostx_queue *queue)
+{
+	const uint64_t packets = since_reset(queue, AT(packets));
+	const uint64_t bytes = since_reset(queue, AT(bytes));
+
+	sum->opackets += packets;
+	sum->obytes += bytes;
+	sum->oerrors += vhostx_stats_lost(queue, VHOSTX_WAY_TX);
+	if (i >= RTE_ETHDEV_QUEUE_STAT_CNTRS)
+		return;
+	sum->q_opackets[i] = packets;
+	sum->q_obytes[i] = bytes;
 }
 
 int
-vhostx_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
+vhostx_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *sum)
 {
 	const struct vhostx_queue *queue;
 
 	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
-		queue = dev->data->rx_queues[i];
+		queue = queue_at(dev->data->rx_queues, i);
 		if (queue != NULL)
-			add_rx(stats, i, &queue->count);
+			add_rx(sum, i, queue);
 	}
 	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++) {
-		queue = dev->data->tx_queues[i];
+		queue = queue_at(dev->data->tx_queues, i);
 		if (queue != NULL)
-			add_tx(stats, i, &queue->count);
+			add_tx(sum, i, queue);
 	}
 	return 0;
+}
+
+/* --- extended -------------------------------------------------------------------------------------- */
+
+static bool
+has_gauges(void)
+{
+	return rte_eal_process_type() == RTE_PROC_PRIMARY;
+}
+
+static unsigned int
+count_way(enum vhostx_way way)
+{
+	const struct vhostx_stat *stat = NULL;
+	unsigned int n = 0;
+
+	while ((stat = vhostx_stat_next(stat, way)) != NULL)
+		n++;
+	return n;
+}
+
+static unsigned int
+count_all(const struct rte_eth_dev *dev)
+{
+	return dev->data->nb_rx_queues * count_way(VHOSTX_WAY_RX) +
+		dev->data->nb_tx_queues * count_way(VHOSTX_WAY_TX) +
+		(has_gauges() ? RTE_DIM(gauges) : 0);
+}
+
+/* The counters of all queues of one direction. @return how many were written. */
+static unsigned int
+put_values(struct rte_eth_xstat *xstats, void **queues, uint16_t nr, enum vhostx_way way)
+{
+	unsigned int at = 0;
+
+	for (uint16_t i = 0; i < nr; i++) {
+		const struct vhostx_stat *stat = NULL;
+
+		while ((stat = vhostx_stat_next(stat, way)) != NULL)
+			xstats[at++].value = vhostx_stat_value(queue_at(queues, i), stat);
+	}
+	return at;
+}
+
+static unsigned int
+put_names(struct rte_eth_xstat_name *names, uint16_t nr, enum vhostx_way way)
+{
+	unsigned int at = 0;
+
+	for (uint16_t i = 0; i < nr; i++) {
+		const struct vhostx_stat *stat = NULL;
+
+		while ((stat = vhostx_stat_next(stat, way)) != NULL)
+			snprintf(names[at++].name, sizeof(names->name), "%s_q%u_%s",
+				way == VHOSTX_WAY_RX ? "rx" : "tx", i, stat->name);
+	}
+	return at;
+}
+
+static void
+put_gauges(struct rte_eth_xstat *xstats, struct vhostx_port *port)
+{
+	pthread_mutex_lock(&port->lock);
+	xstats[0].value = port->unpolled;
+	xstats[1].value = port->connects - port->connects_base;
+	pthread_mutex_unlock(&port->lock);
+}
+
+int
+vhostx_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigned int n)
+{
+	const unsigned int all = count_all(dev);
+	unsigned int at;
+
+	if (xstats == NULL || n < all)
+		return all;
+	at = put_values(xstats, dev->data->rx_queues, dev->data->nb_rx_queues, VHOSTX_WAY_RX);
+	at += put_values(&xstats[at], dev->data->tx_queues, dev->data->nb_tx_queues, VHOSTX_WAY_TX);
+	if (has_gauges())
+		put_gauges(&xstats[at], dev->data->dev_private);
+	for (unsigned int i = 0; i < all; i++)
+		xstats[i].id = i;
+	return all;
+}
+
+int
+vhostx_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names, unsigned int n)
+{
+	const unsigned int all = count_all(dev);
+	unsigned int at;
+
+	if (names == NULL || n < all)
+		return all;
+	at = put_names(names, dev->data->nb_rx_queues, VHOSTX_WAY_RX);
+	at += put_names(&names[at], dev->data->nb_tx_queues, VHOSTX_WAY_TX);
+	for (unsigned int i = 0; at < all; i++, at++)
+		snprintf(names[at].name, sizeof(names->name), "%s", gauges[i]);
+	return all;
+}
+
+/* --- reset ----------------------------------------------------------------------------------------- */
+
+/*
+ * Only its poller writes a counter, with a plain load and store; a zero written from here would be
+ * overwritten by the sum that a running burst holds. So a reset remembers what was counted before it.
+ */
+static void
+reset_queue(struct vhostx_queue *queue)
+{
+	const uint64_t *count = (const uint64_t *)&queue->count;
+	uint64_t *base = (uint64_t *)&queue->base;
+
+	for (unsigned int i = 0; i < sizeof(queue->count) / sizeof(*count); i++)
+		__atomic_store_n(&base[i], __atomic_load_n(&count[i], __ATOMIC_RELAXED),
+			__ATOMIC_RELAXED);
 }
 
 int
 vhostx_stats_reset(struct rte_eth_dev *dev)
 {
+	struct vhostx_port *port = dev->data->dev_private;
 	struct vhostx_queue *queue;
 
 	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
-		queue = dev->data->rx_queues[i];
+		queue = queue_at(dev->data->rx_queues, i);
 		if (queue != NULL)
-			queue->count = (struct vhostx_counters){ 0 };
+			reset_queue(queue);
 	}
 	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++) {
-		queue = dev->data->tx_queues[i];
+		queue = queue_at(dev->data->tx_queues, i);
 		if (queue != NULL)
-			queue->count = (struct vhostx_counters){ 0 };
+			reset_queue(queue);
 	}
+	if (!has_gauges())
+		return 0;
+	pthread_mutex_lock(&port->lock);
+	port->connects_base = port->connects;
+	pthread_mutex_unlock(&port->lock);
 	return 0;
 }

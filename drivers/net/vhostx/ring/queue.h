@@ -74,6 +74,7 @@ struct vhostx_queue {
 	bool strip;               /**< rx: take VLAN tags off */
 	int epfd;                 /**< rx interrupts: epoll of evfd and the guest's kick; -1: none */
 	int evfd;                 /**< rx interrupts: wakes who waits on epfd; -1: none */
+	struct vhostx_counters base; /**< count at the last reset: what is told is the difference */
 
 	/* Written by the poller. */
 	uint32_t bursts __rte_cache_aligned; /**< odd while a burst may use snap. Letters A, C */
