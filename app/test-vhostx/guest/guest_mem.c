@@ -123,7 +123,7 @@ guest_mem_run(const struct guest_mem *mem, uint64_t gpa, uint8_t **va)
 void *
 guest_mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 {
-	uint8_t *va;
+	uint8_t *va = NULL;
 
 	return guest_mem_run(mem, gpa, &va) >= len ? va : NULL;
 }
