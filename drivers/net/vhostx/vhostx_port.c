@@ -136,7 +136,9 @@ static void
 ring_broken(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
-	const bool ahead = r->ring.fault == VHOSTX_BAD_INDEX;
+	const char *why = r->ring.fault == VHOSTX_BAD_INDEX ?
+		"it offers more entries than the ring has" :
+		"a chain begins past the ring or has no end";
 
 	ops_pause(port, idx);
 	port->be.vring[idx].started = false;
@@ -145,9 +147,9 @@ ring_broken(struct vhostx_port *port, uint16_t idx)
 	if (port->be.vring[idx].errfd >= 0)
 		vhostx_eventfd_signal(port->be.vring[idx].errfd,
 			vhostx_eventfd_blocks(port->be.vring[idx].errfd));
+	r->why = why;
 	VHOSTX_LOG(ERR, port->name, "ring %u stopped, the guest broke it: %s; restart the guest's driver",
-		idx, ahead ? "it offers more entries than the ring has" :
-		"a chain begins past the ring or has no end");
+		idx, why);
 }
 
 /* After any change of rings: the queues first, then who wants to know. */

@@ -21,7 +21,7 @@ struct rte_eth_dev_info;
 struct vhostx_port_ring {
 	struct vhostx_ring ring;      /**< cursors */
 	struct vhostx_snapshot snap;  /**< valid while built */
-	const char *why;              /**< last reason in the log why it could not be built, or NULL */
+	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */
 	bool seen;                    /**< state that rte_eth_vhostx_get_queue_event() told last */
