@@ -31,6 +31,11 @@ port_of(const struct rte_eth_dev *dev)
 static int
 dev_configure(struct rte_eth_dev *dev)
 {
+	const struct vhostx_args *args = &port_of(dev)->args;
+
+	/* ethdev has put its default in the place of ours, unless the application asked for something. */
+	if (args->mtu != 0 && dev->data->mtu == RTE_ETHER_MTU)
+		dev->data->mtu = args->mtu;
 	return vhostx_port_open(port_of(dev));
 }
 
@@ -252,8 +257,6 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 	if (ret != 0)
 		return ret;
 	data->dev_private = port;
-	data->nb_rx_queues = args->queues;
-	data->nb_tx_queues = args->queues;
 	data->dev_link = (struct rte_eth_link){
 		.link_speed = RTE_ETH_SPEED_NUM_10G,
 		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
@@ -324,6 +327,8 @@ vhostx_remove(struct rte_vdev_device *vdev)
 		return 0;
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return rte_eth_dev_release_port(dev);
+	/* A device can go at any time; ethdev closes stopped ports only. */
+	rte_eth_dev_stop(dev->data->port_id);
 	return rte_eth_dev_close(dev->data->port_id);
 }
 
