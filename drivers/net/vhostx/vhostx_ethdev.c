@@ -19,6 +19,7 @@
 #include "vhostx_port.h"
 #include "vhostx_queues.h"
 #include "vhostx_stats.h"
+#include "vhostx_telemetry.h"
 
 static struct vhostx_port *
 port_of(const struct rte_eth_dev *dev)
@@ -194,6 +195,7 @@ static const struct eth_dev_ops ops = {
 	.xstats_get = vhostx_xstats_get,
 	.xstats_get_names = vhostx_xstats_get_names,
 	.xstats_reset = vhostx_stats_reset,
+	.eth_dev_priv_dump = vhostx_priv_dump,
 };
 
 /* A secondary process sees statistics and link: the rings are mapped in the primary only. */

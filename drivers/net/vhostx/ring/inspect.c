@@ -23,7 +23,7 @@ split_pending(const struct vhostx_snapshot *s)
 {
 	/* D: pairs with the guest's release of its index. */
 	const uint16_t idx = __atomic_load_n(&s->split.avail->idx, __ATOMIC_ACQUIRE);
-	const uint16_t n = idx - s->ring->last_avail;
+	const uint16_t n = idx - __atomic_load_n(&s->ring->last_avail, __ATOMIC_RELAXED);
 
 	return RTE_MIN(n, s->size);
 }
@@ -31,8 +31,8 @@ split_pending(const struct vhostx_snapshot *s)
 static uint32_t
 packed_pending(const struct vhostx_snapshot *s)
 {
-	uint16_t slot = s->ring->last_avail;
-	bool wrap = s->ring->avail_wrap;
+	uint16_t slot = __atomic_load_n(&s->ring->last_avail, __ATOMIC_RELAXED);
+	bool wrap = __atomic_load_n(&s->ring->avail_wrap, __ATOMIC_RELAXED);
 	uint32_t n;
 
 	for (n = 0; n < s->size; n++) {
@@ -49,10 +49,10 @@ packed_pending(const struct vhostx_snapshot *s)
 	return n;
 }
 
-static uint32_t
-ring_pending(const struct vhostx_snapshot *s)
+uint32_t
+vhostx_ring_pending(const struct vhostx_snapshot *s)
 {
-	if (s->ring->fault != VHOSTX_NO_CAUSE)
+	if (__atomic_load_n(&s->ring->fault, __ATOMIC_RELAXED) != VHOSTX_NO_CAUSE)
 		return 0;
 	return s->format == VHOSTX_PACKED ? packed_pending(s) : split_pending(s);
 }
@@ -86,7 +86,7 @@ uint32_t
 vhostx_queue_pending(struct vhostx_queue *queue)
 {
 	const struct vhostx_snapshot *s = vhostx_queue_enter(queue);
-	const uint32_t n = s == NULL ? 0 : ring_pending(s);
+	const uint32_t n = s == NULL ? 0 : vhostx_ring_pending(s);
 
 	vhostx_queue_leave(queue);
 	return n;
@@ -108,7 +108,7 @@ vhostx_queue_intr_on(struct vhostx_queue *queue)
 			split_kicks_on(s);
 		/* H: the wish before the look; the guest publishes before it looks for the wish. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (ring_pending(s) != 0)
+		if (vhostx_ring_pending(s) != 0)
 			vhostx_eventfd_signal(queue->evfd, false);
 	}
 	vhostx_queue_leave(queue);

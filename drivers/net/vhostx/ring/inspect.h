@@ -27,6 +27,12 @@ struct vhostx_watch {
 uint32_t vhostx_queue_pending(struct vhostx_queue *queue);
 
 /**
+ * The same of a built snapshot, whoever has the ring: for the holder of the port mutex. While a burst
+ * runs the number is of some moment of it, of a packed ring that passes its end perhaps too small.
+ */
+uint32_t vhostx_ring_pending(const struct vhostx_snapshot *snap);
+
+/**
  * Ask the guest for kicks. If it has offered something meanwhile, or the ring comes up later, the
  * queue's evfd is signalled.
  */
