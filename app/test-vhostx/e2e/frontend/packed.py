@@ -140,11 +140,7 @@ class PackedRing(Ring):
         return flags & (AVAIL | USED) == (AVAIL | USED if wrap else 0)
 
     def _is_used(self):
-        if not self._marked_used(self.last_used, self.used_wrap):
-            return False
-        if not self.outstanding:
-            raise GuestFault(f"slot {self.last_used} used, nothing was lent")
-        return True
+        return self._marked_used(self.last_used, self.used_wrap)
 
     def _collect(self):
         gpa = self.desc + DESC_SIZE * self.last_used

@@ -33,11 +33,12 @@ class ToySplit:
 
     def _walk(self, table, slot):
         out = []
-        while True:
+        while len(out) < self.size:
             gpa, length, flags, slot = self._desc(table, slot)
             out.append((gpa, length, bool(flags & WRITE)))
             if not flags & NEXT:
                 return out
+        raise AssertionError("the chain has a loop")
 
     def complete(self, ident, length, chains=1):
         """Use one chain, or a batch of which ident is the last (in-order)."""
@@ -121,6 +122,7 @@ class ToyPacked:
         if word >> 16 != 2:
             return word >> 16 == 0
         event = word & 0x7FFF
+        assert event < self.size, f"event at slot {event} of {self.size}"
         new = self.used
         if old > new:
             old -= self.size
