@@ -70,11 +70,13 @@ class Testpmd:
         self.name = name
         self._ignore_sigpipe = ignore_sigpipe
         self.killed = False
-        self.argv = [program, *eal, f"--file-prefix=vxe2e-{os.getpid()}-{name}",
-                     "--no-pci", "--no-telemetry", "--", "-i", *args]
+        self.file_prefix = f"vxe2e-{os.getpid()}-{name}"
+        silence = [] if "--telemetry" in eal else ["--no-telemetry"]
+        self.argv = [program, *eal, f"--file-prefix={self.file_prefix}",
+                     "--no-pci", *silence, "--", "-i", *args]
         self._text = ""
         self._changed = threading.Condition()
-        self._runtime_dir = tempfile.mkdtemp(prefix="vxe2e-")
+        self.runtime_dir = tempfile.mkdtemp(prefix="vxe2e-")
         self._spawn(env or {})
 
     def _spawn(self, env):
@@ -82,7 +84,7 @@ class Testpmd:
         try:
             self._proc = subprocess.Popen(
                 self.argv, stdin=slave, stdout=slave, stderr=slave,
-                env={**os.environ, "RUNTIME_DIRECTORY": self._runtime_dir, **env},
+                env={**os.environ, "RUNTIME_DIRECTORY": self.runtime_dir, **env},
                 start_new_session=True, preexec_fn=_die_with_parent,
                 restore_signals=not self._ignore_sigpipe)
         except OSError:
@@ -224,6 +226,10 @@ class Testpmd:
         """Basic statistics of a port as a dictionary of integers."""
         return parse_stats(self.command(f"show port stats {port}"))
 
+    def xstats(self, port=0):
+        """Extended statistics of a port by name."""
+        return parse_xstats(self.command(f"show port xstats {port}"))
+
     def port_info(self, port=0):
         """What "show port info" prints, as a dictionary."""
         return parse_info(self.command(f"show port info {port}"))
@@ -301,7 +307,7 @@ class Testpmd:
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
-        shutil.rmtree(self._runtime_dir, ignore_errors=True)
+        shutil.rmtree(self.runtime_dir, ignore_errors=True)
 
 
 # --- what testpmd prints ---------------------------------------------------
@@ -331,6 +337,11 @@ def parse_stats(text):
     """The counters of "show port stats N"."""
     pairs = re.findall(r"([RT]X-\w+):\s+(\d+)", text)
     return {STAT_NAMES[k]: int(v) for k, v in pairs if k in STAT_NAMES}
+
+
+def parse_xstats(text):
+    """The "name: value" lines of "show port xstats N" and dpdk-proc-info."""
+    return {k: int(v) for k, v in re.findall(r"^(\w+): (\d+)$", text, re.M)}
 
 
 def parse_info(text):
