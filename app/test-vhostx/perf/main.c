@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * dpdk-test-vhostx perf: how fast vhost drivers are, side by side.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_vect.h>
+#include <rte_version.h>
+
+#include "clock.h"
+#include "floor.h"
+#include "frames.h"
+#include "one_core.h"
+
+static void
+print_cases(const struct perf_cases *cases)
+{
+	char name[PERF_NAME_MAX];
+
+	for (unsigned int i = 0; i < cases->nb; i++) {
+		perf_case_name(&cases->list[i], name);
+		printf("%s\n", name);
+	}
+}
+
+static void
+print_heading(const struct perf_bench *bench)
+{
+	const struct perf_options *opt = bench->opt;
+
+	printf("%s, TSC %.2f GHz, SIMD up to %u bits, ring %u, %u slots of about %u frames each\n",
+		rte_version(), rte_get_tsc_hz() / 1e9, rte_vect_get_max_simd_bitwidth(), opt->ring,
+		opt->slots, opt->slot_frames);
+	printf("TSC cycles per packet on the vhost side, less the %u of an empty section:\n"
+		"  rx    rte_eth_rx_burst(), mbufs taken from the pool; freeing them is not timed\n"
+		"  tx    rte_eth_tx_burst(), which frees the mbufs; allocating them is not timed\n"
+		"  fwd   rx burst, then tx burst of the same mbufs on a second port\n"
+		"  idle  rte_eth_rx_burst() of a connected, empty queue, cycles per poll\n"
+		"A slot's figure is the mean of its bursts without the slowest fiftieth. Columns show the\n"
+		"median of the slots and p10-p90. Ratios are taken slot by slot; a driver against a second\n"
+		"port of itself is the noise. The floor copies the same bytes (%s moves) from or to as\n"
+		"many buffers, with a mempool get and put.\n",
+		(unsigned int)bench->overhead, perf_floor_isa());
+}
+
+static int
+perf_run(const struct perf_options *opt, const struct perf_cases *cases)
+{
+	struct perf_report report;
+	struct perf_bench bench;
+	int ret;
+
+	perf_frames_init();
+	ret = perf_report_open(&report, opt);
+	if (ret != 0)
+		return ret;
+	ret = perf_bench_init(&bench, opt);
+	if (ret == 0) {
+		bench.overhead = perf_clock_overhead();
+		print_heading(&bench);
+		ret = perf_one_core(&bench, cases, &report);
+	}
+	perf_bench_fini(&bench);
+	perf_report_close(&report);
+	return ret;
+}
+
+/* The options behind "--", or none. */
+static int
+perf_main(int argc, char **argv)
+{
+	static struct perf_cases cases;
+	struct perf_options opt;
+	int eal, ret;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	eal = rte_eal_init(argc, argv);
+	if (eal < 0) {
+		printf("EAL: %s\n", rte_strerror(rte_errno));
+		return EXIT_FAILURE;
+	}
+	ret = perf_options_parse(&opt, argc - eal, argv + eal);
+	if (ret != 0 || opt.help) {
+		perf_usage();
+	} else {
+		perf_cases_make(&cases, opt.quick, opt.filter);
+		if (opt.list)
+			print_cases(&cases);
+		else
+			ret = perf_run(&opt, &cases);
+	}
+	rte_eal_cleanup();
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "perf") == 0)
+		return perf_main(argc - 1, argv + 1);
+	perf_usage();
+	return EXIT_FAILURE;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The command line behind the EAL's "--".
+ */
+#ifndef PERF_OPTIONS_H
+#define PERF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Most drivers that are compared. */
+#define PERF_DRIVERS_MAX 4
+
+/** What the command line asks for. */
+struct perf_options {
+	const char *drivers[PERF_DRIVERS_MAX]; /**< the first is what the others are divided by */
+	unsigned int nb_drivers;
+	bool quick;               /**< end within a minute */
+	bool list;                /**< print the cases and end */
+	bool help;                /**< print the options and end */
+	const char *filter;       /**< see perf_cases_make(); NULL: all */
+	const char *csv;          /**< file to append to; NULL: none */
+	const char *label;        /**< first column of the CSV */
+	const char *vhost_args;   /**< devargs added to every vhost port; NULL: none */
+	const char *virtio_args;  /**< devargs added to every virtio-user port; NULL: none */
+	uint16_t ring;            /**< entries of every ring */
+	unsigned int slots;       /**< turns that each driver has in a case */
+	uint32_t slot_frames;     /**< frames in a turn, about */
+	uint64_t rx_offloads;     /**< of the vhost ports */
+	uint64_t tx_offloads;     /**< of the vhost ports */
+};
+
+/**
+ * Parse @a argv, whose [0] is skipped.
+ * @return 0, or -EINVAL after saying what is wrong.
+ */
+int perf_options_parse(struct perf_options *opt, int argc, char **argv);
+
+/** Print how to use the program. */
+void perf_usage(void);
+
+#endif /* PERF_OPTIONS_H */
