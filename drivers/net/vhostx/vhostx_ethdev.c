@@ -40,22 +40,37 @@ dev_configure(struct rte_eth_dev *dev)
 	return vhostx_port_open(port_of(dev));
 }
 
-/* All queues start with the port, but those that the application starts itself. */
+/*
+ * All queues start with the port, but those that the application starts itself. Called while the port
+ * is not started, so that nobody else looks at the queues.
+ */
 static void
-set_queue_states(struct rte_eth_dev *dev, bool start)
+start_queue(struct vhostx_queue *queue, uint8_t *state)
 {
-	const struct vhostx_queue *queue;
+	if (queue == NULL)
+		return;
+	queue->stopped = queue->deferred;
+	*state = queue->stopped ? RTE_ETH_QUEUE_STATE_STOPPED : RTE_ETH_QUEUE_STATE_STARTED;
+}
 
-	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
-		queue = dev->data->rx_queues[i];
-		dev->data->rx_queue_state[i] = start && !queue->stopped ?
-			RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
-	}
-	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++) {
-		queue = dev->data->tx_queues[i];
-		dev->data->tx_queue_state[i] = start && !queue->stopped ?
-			RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
-	}
+static void
+start_queues(struct rte_eth_dev *dev)
+{
+	struct rte_eth_dev_data *data = dev->data;
+
+	for (uint16_t i = 0; i < data->nb_rx_queues; i++)
+		start_queue(data->rx_queues[i], &data->rx_queue_state[i]);
+	for (uint16_t i = 0; i < data->nb_tx_queues; i++)
+		start_queue(data->tx_queues[i], &data->tx_queue_state[i]);
+}
+
+static void
+stop_queues(struct rte_eth_dev *dev)
+{
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		dev->data->rx_queue_state[i] = RTE_ETH_QUEUE_STATE_STOPPED;
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		dev->data->tx_queue_state[i] = RTE_ETH_QUEUE_STATE_STOPPED;
 }
 
 static int
@@ -66,7 +81,7 @@ dev_start(struct rte_eth_dev *dev)
 	ret = vhostx_intr_setup(dev);
 	if (ret != 0)
 		return ret;
-	set_queue_states(dev, true);
+	start_queues(dev);
 	vhostx_port_start(port_of(dev));
 	return 0;
 }
@@ -75,7 +90,7 @@ static int
 dev_stop(struct rte_eth_dev *dev)
 {
 	vhostx_port_stop(port_of(dev));
-	set_queue_states(dev, false);
+	stop_queues(dev);
 	vhostx_intr_release(dev);
 	return 0;
 }

@@ -127,7 +127,7 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	queue->linear = args->linear_buffer;
 	queue->ext = args->ext_buffer;
 	queue->strip = strips_vlan(dev, conf);
-	queue->stopped = conf->rx_deferred_start;
+	queue->deferred = conf->rx_deferred_start;
 	if (dev->data->dev_conf.intr_conf.rxq)
 		ret = intr_open(queue);
 	if (ret != 0) {
@@ -148,7 +148,7 @@ vhostx_tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 
 	if (queue == NULL)
 		return -ENOMEM;
-	queue->stopped = conf->tx_deferred_start;
+	queue->deferred = conf->tx_deferred_start;
 	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->tx_queues[id], queue));
 	return 0;
 }
@@ -198,7 +198,7 @@ vhostx_rxq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_rxq_inf
 	info->scattered_rx = !queue->linear;
 	info->rx_buf_size = queue->room;
 	info->nb_desc = vhostx_port_ring_size(port_of(dev), 2 * id + 1);
-	info->conf.rx_deferred_start = queue->stopped;
+	info->conf.rx_deferred_start = queue->deferred;
 	info->conf.offloads = dev->data->dev_conf.rxmode.offloads;
 }
 
@@ -208,7 +208,7 @@ vhostx_txq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_txq_inf
 	const struct vhostx_queue *queue = dev->data->tx_queues[id];
 
 	info->nb_desc = vhostx_port_ring_size(port_of(dev), 2 * id);
-	info->conf.tx_deferred_start = queue->stopped;
+	info->conf.tx_deferred_start = queue->deferred;
 	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
 }
 

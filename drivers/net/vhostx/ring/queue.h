@@ -67,6 +67,7 @@ struct vhostx_queue {
 	int wakefd;               /**< the port's eventfd: the way from hot to cold */
 	uint16_t port_id;
 	uint16_t queue_id;        /**< of ethdev */
+	bool deferred;            /**< the application starts it by itself after each start of the port */
 	bool stopped;             /**< by rte_eth_dev_rx_queue_stop or its like: not published to */
 	bool fence;               /**< the kernel refused membarrier: pay for a fence here */
 	bool linear;              /**< rx: linear-buffer=1 */
