@@ -5,6 +5,7 @@
  * position of a ring.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,7 +111,47 @@ test_snapshot_retire_with_fences(void **state)
 	assert_int_equal(run_poller(true, vhostx_queue_retire), 0);
 }
 
-/* Shows that the two tests above can fail; how often it does is the processor's affair. */
+struct retirement {
+	struct vhostx_queue queue;
+	bool done; /* atomic */
+};
+
+static void *
+retire_queue(void *arg)
+{
+	struct retirement *r = arg;
+
+	vhostx_queue_retire(&r->queue);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void
+test_snapshot_retire_waits_for_visitors(void **state)
+{
+	static struct vhostx_snapshot snap;
+	static struct retirement r;
+	pthread_t thread;
+
+	(void)state;
+	vhostx_queue_publish(&r.queue, &snap);
+	assert_ptr_equal(vhostx_queue_visit(&r.queue), &snap);
+	assert_ptr_equal(vhostx_queue_visit(&r.queue), &snap);
+	assert_int_equal(pthread_create(&thread, NULL, retire_queue, &r), 0);
+	while (__atomic_load_n(&r.queue.snap, __ATOMIC_ACQUIRE) != NULL)
+		sched_yield();
+	vhostx_queue_unvisit(&r.queue);
+	for (int i = 0; i < ROUNDS; i++) {
+		assert_false(__atomic_load_n(&r.done, __ATOMIC_ACQUIRE));
+		sched_yield();
+	}
+	vhostx_queue_unvisit(&r.queue);
+	pthread_join(thread, NULL);
+	assert_null(vhostx_queue_visit(&r.queue));
+	vhostx_queue_unvisit(&r.queue);
+}
+
+/* Shows that the first two tests can fail; how often it does is the processor's affair. */
 static void
 test_snapshot_litmus_without_barrier(void **state)
 {
@@ -194,6 +235,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_snapshot_retire_waits_for_burst),
 		cmocka_unit_test(test_snapshot_retire_with_fences),
+		cmocka_unit_test(test_snapshot_retire_waits_for_visitors),
 		cmocka_unit_test(test_snapshot_litmus_without_barrier),
 		cmocka_unit_test(test_snapshot_retire_of_idle_queue),
 		cmocka_unit_test(test_snapshot_split_continues_at_used_index),

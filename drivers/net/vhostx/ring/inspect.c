@@ -85,10 +85,10 @@ packed_kicks_on(const struct vhostx_snapshot *s)
 uint32_t
 vhostx_queue_pending(struct vhostx_queue *queue)
 {
-	const struct vhostx_snapshot *s = vhostx_queue_enter(queue);
+	const struct vhostx_snapshot *s = vhostx_queue_visit(queue);
 	const uint32_t n = s == NULL ? 0 : vhostx_ring_pending(s);
 
-	vhostx_queue_leave(queue);
+	vhostx_queue_unvisit(queue);
 	return n;
 }
 
@@ -100,7 +100,7 @@ vhostx_queue_intr_on(struct vhostx_queue *queue)
 	__atomic_store_n(&queue->intr, true, __ATOMIC_RELAXED);
 	/* G: intr before snap; the other half is in vhostx_queue_publish(). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	s = vhostx_queue_enter(queue);
+	s = vhostx_queue_visit(queue);
 	if (s != NULL) {
 		if (s->format == VHOSTX_PACKED)
 			packed_kicks_on(s);
@@ -111,7 +111,7 @@ vhostx_queue_intr_on(struct vhostx_queue *queue)
 		if (vhostx_ring_pending(s) != 0)
 			vhostx_eventfd_signal(queue->evfd, false);
 	}
-	vhostx_queue_leave(queue);
+	vhostx_queue_unvisit(queue);
 }
 
 void
@@ -121,10 +121,10 @@ vhostx_queue_intr_off(struct vhostx_queue *queue)
 	uint64_t count;
 
 	__atomic_store_n(&queue->intr, false, __ATOMIC_RELAXED);
-	s = vhostx_queue_enter(queue);
+	s = vhostx_queue_visit(queue);
 	if (s != NULL)
 		vhostx_ring_suppress_kicks(s);
-	vhostx_queue_leave(queue);
+	vhostx_queue_unvisit(queue);
 	if (queue->evfd >= 0 && read(queue->evfd, &count, sizeof(count)) < 0)
 		return;
 }
@@ -150,11 +150,11 @@ ring_watch(const struct vhostx_snapshot *s, struct vhostx_watch *w)
 int
 vhostx_queue_watch(struct vhostx_queue *queue, struct vhostx_watch *watch)
 {
-	const struct vhostx_snapshot *s = vhostx_queue_enter(queue);
+	const struct vhostx_snapshot *s = vhostx_queue_visit(queue);
 	const bool up = s != NULL;
 
 	if (up)
 		ring_watch(s, watch);
-	vhostx_queue_leave(queue);
+	vhostx_queue_unvisit(queue);
 	return up ? 0 : -ENODEV;
 }

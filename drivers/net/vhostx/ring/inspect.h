@@ -2,7 +2,7 @@
  * Copyright (c) 2026 net_vhostx developers
  *
  * What an application asks of a ring apart from bursts: how full it is, a wake-up when something comes,
- * an address to watch. Called by whoever polls the queue, like a burst.
+ * an address to watch. Any thread may ask, also while another polls the queue.
  */
 #ifndef VHOSTX_RING_INSPECT_H
 #define VHOSTX_RING_INSPECT_H

@@ -82,6 +82,9 @@ struct vhostx_queue {
 	struct vhostx_map *watched; /**< reference behind the address that a core may wait on */
 	bool intr;                /**< rx: the application waits for interrupts; atomic, letter G */
 	struct vhostx_counters count;
+
+	/* Written by whoever asks about the queue. */
+	uint32_t visitors __rte_cache_aligned; /**< threads that may use snap beside the poller. Letter I */
 } __rte_cache_aligned;
 
 /**
@@ -107,6 +110,29 @@ vhostx_queue_leave(struct vhostx_queue *queue)
 {
 	/* C: pairs with the acquire in vhostx_queue_retire(). */
 	__atomic_store_n(&queue->bursts, queue->bursts + 1, __ATOMIC_RELEASE);
+}
+
+/**
+ * Begin to look at a queue from any thread, while another may poll it: two threads in one counter of
+ * bursts would lose it.
+ * @return as vhostx_queue_enter(). Leave by vhostx_queue_unvisit() in both cases.
+ */
+static inline const struct vhostx_snapshot *
+vhostx_queue_visit(struct vhostx_queue *queue)
+{
+	__atomic_fetch_add(&queue->visitors, 1, __ATOMIC_RELAXED);
+	/* I: visitors before snap; the other half is in vhostx_queue_retire(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* B: pairs with the release in vhostx_queue_publish(). */
+	return __atomic_load_n(&queue->snap, __ATOMIC_ACQUIRE);
+}
+
+/** End the look. */
+static inline void
+vhostx_queue_unvisit(struct vhostx_queue *queue)
+{
+	/* I: pairs with the acquire in vhostx_queue_retire(). */
+	__atomic_fetch_sub(&queue->visitors, 1, __ATOMIC_RELEASE);
 }
 
 #endif /* VHOSTX_RING_QUEUE_H */

@@ -83,6 +83,16 @@ vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *s
 		vhostx_eventfd_signal(queue->evfd, false);
 }
 
+/* Wait a little, and after a while longer. */
+static void
+retire_wait(unsigned int *spins)
+{
+	if (++*spins < RETIRE_SPINS)
+		rte_pause();
+	else
+		sched_yield();
+}
+
 void
 vhostx_queue_retire(struct vhostx_queue *queue)
 {
@@ -90,23 +100,20 @@ vhostx_queue_retire(struct vhostx_queue *queue)
 	uint32_t now;
 
 	__atomic_store_n(&queue->snap, NULL, __ATOMIC_RELAXED);
-	/* A: after this, a burst that still saw the snapshot has made the number odd here. */
+	/* A, I: after this, a burst or visitor that still saw the snapshot has counted itself here. */
 	if (queue->fence || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* C: pairs with the release in vhostx_queue_leave(). */
 	now = __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE);
-	if (now % 2 == 0)
-		return;
 	/*
-	 * That burst has to end. The ones after it see NULL: waiting for an even number instead could take
+	 * A burst that runs has to end. The ones after it see NULL: waiting for an even number instead could take
 	 * for ever, a poller of an idle queue is hardly ever seen outside of a burst.
 	 */
-	while (__atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE) == now) {
-		if (++spins < RETIRE_SPINS)
-			rte_pause();
-		else
-			sched_yield();
-	}
+	while (now % 2 != 0 && __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE) == now)
+		retire_wait(&spins);
+	/* I: pairs with the release in vhostx_queue_unvisit(). Visits are short and far between. */
+	while (__atomic_load_n(&queue->visitors, __ATOMIC_ACQUIRE) != 0)
+		retire_wait(&spins);
 }
 
 void

@@ -32,6 +32,9 @@
  * |   | then snap is read             | fence, then intr is read       | came up while it fell asleep   |
  * | H | our wish for kicks (poller),  | avail idx or flags;            | both sides sleep: the host     |
  * |   | full fence                    | the guest does the reverse     | waits for a kick nobody sends  |
+ * | I | visitors (visit), then snap   | snap = NULL (cold), then       | as A, for threads that look at |
+ * |   | is read; full fence. Release  | visitors, acquire; membarrier  | a queue that another one polls |
+ * |   | at the end                    | between                        |                                |
  */
 
 /** Chains that one fetch looks at, at most. */
