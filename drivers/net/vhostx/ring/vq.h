@@ -259,6 +259,9 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 			return VHOSTX_BAD_ADDRESS;
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return VHOSTX_BAD_INDIRECT;
+		/* DPDK's virtio driver marks what it transmits as writable here; reading it harms nobody. */
+		if (s->format == VHOSTX_PACKED && dir == 0)
+			d.flags &= ~VRING_DESC_F_WRITE;
 		fault = vhostx_chain_add_buffer(s, b, c, &d, dir);
 		if (fault != VHOSTX_NO_CAUSE)
 			return fault;
