@@ -313,7 +313,7 @@ test_ring_hostile_tx_merges_behind_bad_buffer(void **state)
 	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_ADDRESS], 1);
 }
 
-/* Nothing but bad chains: the burst ends, and so do all of them in the end. */
+/* Nothing but bad chains: each burst ends, all of them come back, and no frame is lost with them. */
 static void
 test_ring_hostile_bad_chains_only(void **state)
 {
@@ -369,7 +369,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_tx_skips_buffers_shorter_than_header, is_small),
 	RIG_CASE(test_ring_hostile_tx_plain_drops_frame_for_short_buffer, is_small_plain),
 	RIG_CASE(test_ring_hostile_tx_merges_behind_bad_buffer, is_small_mergeable),
-	RIG_CASE(test_ring_hostile_bad_chains_only, is_small),
+	RIG_CASE(test_ring_hostile_bad_chains_only, NULL),
 };
 
 int

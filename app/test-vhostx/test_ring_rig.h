@@ -371,6 +371,7 @@ rig_assert_mbuf(struct rte_mbuf *m, uint32_t len, uint32_t seed)
 	assert_int_equal(rte_mbuf_check(m, 1, &why), 0);
 	assert_int_equal(m->pkt_len, len);
 	assert_int_equal(m->port, RIG_PORT);
+	assert_int_equal(rte_pktmbuf_headroom(m), RTE_PKTMBUF_HEADROOM);
 	assert_true((m->ol_flags & ~RTE_MBUF_F_EXTERNAL) == 0);
 	for (const struct rte_mbuf *s = m; s != NULL; s = s->next, segs++) {
 		assert_true(guest_net_matches(rte_pktmbuf_mtod(s, const uint8_t *), s->data_len,
