@@ -7,7 +7,7 @@ plan captures packets with pdump; here both ends of the way are pcap files, with
 random contents, and frames go through the same number of segments.
 """
 
-from plans import assert_throughput, begin, stop_and_check_queues, wait_queues
+from plans import assert_throughput, begin, stop_and_check_queues
 from rig import ContentRig, RING, RING_PATHS, VHOST_PORT, ready_virtio
 from testpmd import wait_until
 

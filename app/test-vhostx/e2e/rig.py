@@ -107,7 +107,12 @@ def vdev(name, **devargs):
 def queue_args(queues, ring=RING):
     """testpmd options for a number of queue pairs, and mbufs enough for them."""
     return [f"--rxq={queues}", f"--txq={queues}", f"--rxd={ring}", f"--txd={ring}",
-            f"--total-num-mbufs={POOL_BASE + POOL_QUEUE * queues}"]
+            *pool_args(queues)]
+
+
+def pool_args(queues):
+    """testpmd option for mbufs enough for a number of queue pairs."""
+    return [f"--total-num-mbufs={POOL_BASE + POOL_QUEUE * queues}"]
 
 
 class Rig:
@@ -129,7 +134,7 @@ class Rig:
         """Start a testpmd; wait for its prompt unless told not to."""
         common = lcore_options(worker) + self.setup.memory(hugepages)
         pmd = Testpmd(f"{name}{len(self.processes)}", common + eal,
-                      ["--no-flush-rx", *(args or queue_args(1))],
+                      ["--no-flush-rx", *(args or pool_args(1))],
                       program=self.setup.program, env=env,
                       ignore_sigpipe=ignore_sigpipe)
         self.processes.append(pmd)

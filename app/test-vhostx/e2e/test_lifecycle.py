@@ -31,21 +31,6 @@ def test_vhost_port_restart_under_traffic(rig, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_stopped_vhost_port_moves_nothing(rig, path):
-    """A port that was stopped under traffic counts no packet until restarted."""
-    vhost = rig.vhost()
-    vhost.set_fwd("rxonly")
-    flood(rig.virtio(path))
-    vhost.start()
-    vhost.wait_growth(by=10000)
-    vhost.stop()
-    vhost.port_stop(VHOST_PORT)
-    stopped = vhost.stats()
-    vhost.port_start(VHOST_PORT)
-    assert vhost.stats()["rx_packets"] in (0, stopped["rx_packets"])
-
-
-@pytest.mark.parametrize("path", PATHS)
 def test_virtio_port_restart_under_traffic(rig, path):
     """The vhost end polls and sends while the guest's driver comes and goes."""
     vhost = rig.vhost()

@@ -77,7 +77,7 @@ def test_both_drivers_move_packets(rig, stock_driver, ours_first):
         pmd.wait_growth(port, keys=("rx_packets", "tx_packets"), by=100)
 
 
-def test_alias_of_hotplug_keeps_the_stock_driver(rig):
+def test_hotplugged_net_vhost_stays_the_stock_driver(rig):
     """net_vhost0 attached later still belongs to net_vhost."""
     pmd = rig.launch("ours", rig.setup.load(), [])
     stock = vdev("net_vhost7", iface=rig.folder / "stock.sock")
