@@ -180,11 +180,17 @@ test_ethdev_intr_survives_reconnect(void **state)
 static void
 check_new_kick(uint16_t port, struct front *f)
 {
+	const uint64_t one = 1;
+
 	for (uint32_t i = 0; i < 5; i++) {
-		close(f->kickfd[1]);
+		const int old = f->kickfd[1];
+
 		f->kickfd[1] = eventfd(0, EFD_NONBLOCK);
 		front_do_u64(f, VHOSTX_SET_VRING_KICK, 1, f->kickfd[1]);
 		assert_idle(port);
+		assert_int_equal(write(old, &one, sizeof(one)), sizeof(one));
+		assert_int_equal(intr_doze(port, 20), -1);
+		close(old);
 		assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
 		assert_true(front_send(f, 0, 64, i));
 		assert_int_equal(intr_sleep(DEADLINE_MS), 0);
