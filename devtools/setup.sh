@@ -18,6 +18,7 @@ packages=(
     python3-pyelftools # PMD info
     libcmocka-dev      # unit tests
     python3-pytest     # end-to-end tests
+    python3-sphinx     # guides
 )
 
 missing_packages() {

@@ -111,6 +111,7 @@ check "layers" devtools/check-includes.sh
 check "PMD info" devtools/check-plugin.sh pmdinfo
 check "loads into testpmd" devtools/check-plugin.sh load
 check "in the DPDK tree" devtools/check-graft.sh
+check "guides" devtools/build-docs.sh
 
 end_to_end "$@"
 
