@@ -234,8 +234,11 @@ test_ring_hostile_rest_of_chain_not_available(void **state)
 
 	guest_ring_poke(&rig->ring, 1, &rest);
 	guest_ring_poke(&rig->ring, 0, &head);
-	if (vhostx_rx_burst(&rig->queue, &m, 1) == 1)
+	if (vhostx_rx_burst(&rig->queue, &m, 1) == 1) {
+		assert_int_equal(m->pkt_len, 140 - rig->v.hdr_len);
 		rte_pktmbuf_free(m);
+	}
+	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
 }
 
 
