@@ -147,7 +147,37 @@ add_wrong_direction_in_table(struct rig *rig, bool writable)
 	return add_table_entry(rig, writable, rig_slot(rig, 0), 100,
 		writable ? 0 : GUEST_DESC_WRITE, 0);
 }
-BAD_CHAIN_CASE(wrong_direction_in_table, VHOSTX_BAD_DIRECTION)
+
+static void
+test_ring_hostile_wrong_direction_in_table(void **state)
+{
+	struct rig *rig = *state;
+
+	if (rig->v.format == GUEST_SPLIT)
+		expect_bad_rx(rig, add_wrong_direction_in_table, VHOSTX_BAD_DIRECTION);
+	expect_bad_tx(rig, add_wrong_direction_in_table, VHOSTX_BAD_DIRECTION);
+}
+
+/* DPDK's virtio driver sets WRITE in the packed tables that it transmits from. */
+static void
+test_ring_hostile_rx_reads_writable_packed_table(void **state)
+{
+	struct rig *rig = *state;
+	struct guest_desc d;
+	struct rte_mbuf *m;
+	const int id = add_table(rig, false, &d);
+
+	guest_ring_poke_table(&rig->ring, RIG_TABLES, 1, &(struct guest_desc){
+		rig_slot(rig, 0) + 100, 100, GUEST_DESC_WRITE, 0 });
+	guest_net_pattern(guest_mem_ptr(&rig->mem, rig_slot(rig, 0), 200), 200, 1, 0);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(m->pkt_len, 200 - rig->v.hdr_len);
+	assert_true(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), m->pkt_len, 1,
+		rig->v.hdr_len));
+	rte_pktmbuf_free(m);
+	rig_assert_returned(rig, id);
+}
 
 static int
 add_unmapped_buffer_in_table(struct rig *rig, bool writable)
@@ -224,6 +254,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_table_in_table, is_small),
 	RIG_CASE(test_ring_hostile_table_and_next, is_small),
 	RIG_CASE(test_ring_hostile_wrong_direction_in_table, is_small),
+	RIG_CASE(test_ring_hostile_rx_reads_writable_packed_table, is_small_packed),
 	RIG_CASE(test_ring_hostile_unmapped_buffer_in_table, is_small),
 	RIG_CASE(test_ring_hostile_next_past_indirect_table, is_small_split),
 	RIG_CASE(test_ring_hostile_loop_in_table, rig_is_split),
