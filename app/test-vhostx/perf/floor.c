@@ -21,7 +21,8 @@
 
 /* Bytes of the guest that one mbuf takes. */
 struct floor_piece {
-	uint8_t *va;
+	struct rte_mbuf *guest; /* the buffer as the guest sees it */
+	uint8_t *va;            /* its bytes as a vhost port would see them */
 	uint32_t len;
 };
 
@@ -29,11 +30,12 @@ typedef void (*floor_copy_fn)(struct rte_mbuf **pkts, const struct floor_piece *
 
 struct perf_floor {
 	struct rte_mempool *host_pool;
-	struct rte_mempool *guest_pool;
 	struct rte_mbuf **ring; /* [size] buffers of the guest */
+	uint8_t **va;           /* [size] their bytes, as a vhost port would see them */
 	uint32_t size;
 	uint32_t at;            /* next of them */
 	uint32_t held;          /* entries of host that are taken */
+	uint32_t read;          /* what the guest has read, so that it is read */
 	floor_copy_fn in;       /* guest to host */
 	floor_copy_fn out;      /* host to guest */
 	struct rte_mbuf *host[PIECES_MAX];
@@ -126,15 +128,19 @@ perf_floor_create(const struct perf_bench *bench)
 	if (floor == NULL)
 		return NULL;
 	floor->host_pool = bench->host_pool;
-	floor->guest_pool = bench->guest_pool;
 	floor->size = bench->opt->ring;
 	floor->ring = calloc(floor->size, sizeof(*floor->ring));
-	if (floor->ring == NULL ||
+	floor->va = calloc(floor->size, sizeof(*floor->va));
+	if (floor->ring == NULL || floor->va == NULL ||
 			rte_pktmbuf_alloc_bulk(bench->guest_pool, floor->ring, floor->size) != 0) {
+		free(floor->va);
 		free(floor->ring);
 		free(floor);
 		return NULL;
 	}
+	for (uint32_t i = 0; i < floor->size; i++)
+		floor->va[i] = perf_alias_of(&bench->alias,
+			rte_pktmbuf_mtod(floor->ring[i], uint8_t *));
 	floor_choose(floor);
 	return floor;
 }
@@ -146,6 +152,7 @@ perf_floor_free(struct perf_floor *floor)
 		return;
 	rte_pktmbuf_free_bulk(floor->host, floor->held);
 	rte_pktmbuf_free_bulk(floor->ring, floor->size);
+	free(floor->va);
 	free(floor->ring);
 	free(floor);
 }
@@ -161,15 +168,41 @@ floor_plan(struct perf_floor *floor, const struct perf_case *c, uint32_t seq)
 
 		while (left != 0) {
 			const uint32_t part = RTE_MIN(left, PIECE_LEN);
-			struct rte_mbuf *m = floor->ring[floor->at++ % floor->size];
 
-			floor->pieces[n].va = rte_pktmbuf_mtod(m, uint8_t *);
+			floor->pieces[n].guest = floor->ring[floor->at % floor->size];
+			floor->pieces[n].va = floor->va[floor->at++ % floor->size];
 			floor->pieces[n].len = part;
 			left -= part;
 			n++;
 		}
 	}
 	return n;
+}
+
+/* The guest makes its frames. */
+static void
+floor_guest_write(struct perf_floor *floor, uint32_t n, uint32_t seq)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct floor_piece *piece = &floor->pieces[i];
+
+		memset(rte_pktmbuf_mtod(piece->guest, void *), seq + i, piece->len);
+	}
+}
+
+/* The guest reads the frames that it got; returns something that depends on all. */
+static uint32_t
+floor_guest_read(const struct perf_floor *floor, uint32_t n)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *data = rte_pktmbuf_mtod(floor->pieces[i].guest, const uint8_t *);
+
+		for (uint32_t at = 0; at < floor->pieces[i].len; at += RTE_CACHE_LINE_SIZE)
+			sum += data[at];
+	}
+	return sum;
 }
 
 static uint64_t
@@ -188,8 +221,7 @@ floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	uint64_t begin, end;
 	int ret;
 
-	for (uint32_t i = 0; i < n; i++)
-		memset(floor->pieces[i].va, lane->seq + i, floor->pieces[i].len);
+	floor_guest_write(floor, n, lane->seq);
 	begin = perf_clock_begin();
 	ret = rte_mempool_get_bulk(floor->host_pool, (void **)floor->host, n);
 	if (likely(ret == 0)) {
@@ -234,6 +266,7 @@ floor_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	end = perf_clock_end();
 	*cycles = floor_cycles(lane, begin, end);
 	floor->held = ret == 0 ? n : 0;
+	floor->read += floor_guest_read(floor, n);
 	lane->seq += c->burst;
 	return c->burst;
 }
@@ -246,8 +279,7 @@ floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	uint64_t begin, end;
 	int ret;
 
-	for (uint32_t i = 0; i < n; i++)
-		memset(floor->pieces[i].va, lane->seq + i, floor->pieces[i].len);
+	floor_guest_write(floor, n, lane->seq);
 	begin = perf_clock_begin();
 	ret = rte_mempool_get_bulk(floor->host_pool, (void **)floor->host, n);
 	if (likely(ret == 0)) {
@@ -258,6 +290,7 @@ floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	}
 	end = perf_clock_end();
 	*cycles = floor_cycles(lane, begin, end);
+	floor->read += floor_guest_read(floor, n);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;
 }

@@ -21,7 +21,7 @@ void perf_floor_free(struct perf_floor *floor);
 /** The function for a direction; NULL if it has no floor. */
 perf_burst_fn perf_floor_burst(enum perf_direction direction);
 
-/** The vector width that the copies of the floor have: "SSE", "AVX2", "AVX-512" or "memcpy". */
+/** The vector width that the copies of the floor have: "128 bits", "256 bits" or "512 bits". */
 const char *perf_floor_isa(void);
 
 #endif /* PERF_FLOOR_H */

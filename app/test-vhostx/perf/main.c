@@ -45,8 +45,9 @@ print_heading(const struct perf_bench *bench)
 		"A slot's figure is the mean of its bursts without the slowest fiftieth. Columns show the\n"
 		"median of the slots and p10-p90. Ratios are taken slot by slot; a driver against a second\n"
 		"port of itself is the noise. The floor copies the same bytes (%s moves) from or to as\n"
-		"many buffers, with a mempool get and put.\n",
-		(unsigned int)bench->overhead, perf_floor_isa());
+		"many buffers%s, with a mempool get and put.\n",
+		(unsigned int)bench->overhead, perf_floor_isa(),
+		bench->alias.len == 0 ? "" : ", mapped twice as for a vhost port");
 }
 
 static int

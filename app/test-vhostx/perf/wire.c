@@ -59,6 +59,7 @@ perf_bench_init(struct perf_bench *bench, const struct perf_options *opt)
 			rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
+	perf_alias_init(&bench->alias, bench->guest_pool);
 	ret = make_dir(bench->dir, sizeof(bench->dir));
 	if (ret != 0)
 		printf("no folder for sockets: %s\n", strerror(-ret));
@@ -70,6 +71,7 @@ perf_bench_fini(struct perf_bench *bench)
 {
 	if (bench->dir[0] != '\0')
 		rmdir(bench->dir);
+	perf_alias_fini(&bench->alias);
 	rte_mempool_free(bench->host_pool);
 	rte_mempool_free(bench->guest_pool);
 }

@@ -8,6 +8,7 @@
 
 #include <rte_mempool.h>
 
+#include "alias.h"
 #include "cases.h"
 #include "options.h"
 
@@ -17,6 +18,7 @@ struct perf_bench {
 	char dir[64];                   /**< private folder of the sockets */
 	struct rte_mempool *host_pool;  /**< mbufs of the vhost side */
 	struct rte_mempool *guest_pool; /**< mbufs of the virtio-user side: guest memory */
+	struct perf_alias alias;        /**< of guest_pool */
 	uint64_t overhead;              /**< TSC cycles of an empty timed section */
 	unsigned int serial;            /**< makes the names of ports unique */
 };
