@@ -44,7 +44,8 @@ class Host:
                 options += ["--vdev", self.setup.device(
                     port, iface=self.socket(port), queues=self.pairs, **self.devargs)]
             self.pmd = self.rig.launch("host", options, [
-                "--forward-mode=io", "--port-topology=loop", *queue_args(self.pairs)])
+                "--forward-mode=io", "--port-topology=loop", *queue_args(self.pairs)],
+                hugepages=False)  # the guest's memory is ours: none are needed
             assert_driver(self.pmd, self.setup.driver)
             self.pmd.start()
         return self
