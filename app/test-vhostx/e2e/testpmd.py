@@ -14,6 +14,9 @@ import threading
 import time
 
 PROMPT = "testpmd> "
+# Another thread writes events, even between two letters of an answer or a prompt.
+EVENT = r"\nPort \d+: [\w ]+ event\n"
+PROMPT_REGEX = re.compile(f"(?:{EVENT})*".join(map(re.escape, PROMPT)))
 START_TIMEOUT = 30
 COMMAND_TIMEOUT = 20
 LOG_TAIL = 16000
@@ -141,24 +144,24 @@ class Testpmd:
     def _fail(self, what):
         raise TestpmdError(f"{self.name}: {what}")
 
-    def _wait_text(self, needle, start, timeout):
-        """Index just after needle, looked for from start on."""
+    def _wait_prompt(self, start, timeout):
+        """The first prompt from start on, as a match."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
-                found = self._text.find(needle, start)
-                if found >= 0:
-                    return found + len(needle)
+                found = PROMPT_REGEX.search(self._text, start)
+                if found:
+                    return found
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._reader.is_alive():
                     break
                 self._changed.wait(min(left, 0.5))
         ended = "" if self._reader.is_alive() else " (it ended)"
-        return self._fail(f"no {needle!r} within {timeout} s{ended}")
+        return self._fail(f"no {PROMPT!r} within {timeout} s{ended}")
 
     def wait_ready(self, timeout=START_TIMEOUT):
         """Wait for the first prompt."""
-        self._wait_text(PROMPT, 0, timeout)
+        self._wait_prompt(0, timeout)
         return self
 
     def wait_log(self, pattern, timeout=COMMAND_TIMEOUT, start=0):
@@ -182,8 +185,8 @@ class Testpmd:
         """Run one command; what it printed up to the next prompt."""
         mark = len(self.log)
         os.write(self._master, line.encode() + b"\n")
-        end = self._wait_text(PROMPT, mark, timeout)
-        answer = self.log[mark:end - len(PROMPT)]
+        found = self._wait_prompt(mark, timeout)
+        answer = re.sub(EVENT, "", self.log[mark:found.start()])
         return answer.partition("\n")[2]
 
     def start(self, tx_first=None):
