@@ -199,10 +199,37 @@ add_format(struct perf_cases *cases, bool packed, bool quick, const char *filter
 	add_spread(cases, packed, 1, 14, filter);
 }
 
+/* Two cores: no idle polls, and only what differs between one core and two. */
+static void
+add_two_cores(struct perf_cases *cases, bool packed, enum perf_mode mode, bool quick, const char *filter)
+{
+	static const enum perf_direction there_and_back[] = { PERF_RX, PERF_FWD };
+	static const enum perf_direction back[] = { PERF_FWD };
+	struct perf_case c;
+
+	struct grid g = grid_of(packed, true, true, 1, 1);
+
+	g.directions = mode == PERF_LATENCY ? back : quick ? there_and_back : all_directions;
+	g.nb_directions = mode == PERF_LATENCY ? 1 : quick ? 2 : 3;
+	g.nb_sizes = quick ? 1 : RTE_DIM(some_sizes);
+	c.wiring = g.wiring;
+	for (unsigned int d = 0; d < g.nb_directions; d++)
+		for (unsigned int s = 0; s < g.nb_sizes; s++) {
+			c.direction = g.directions[d];
+			c.size = g.sizes[s];
+			c.burst = 32;
+			add_case(cases, &c, filter);
+		}
+}
+
 void
-perf_cases_make(struct perf_cases *cases, bool quick, const char *filter)
+perf_cases_make(struct perf_cases *cases, enum perf_mode mode, bool quick, const char *filter)
 {
 	cases->nb = 0;
-	add_format(cases, false, quick, filter);
-	add_format(cases, true, quick, filter);
+	for (int packed = 0; packed < 2; packed++) {
+		if (mode == PERF_ONE_CORE)
+			add_format(cases, packed, quick, filter);
+		else
+			add_two_cores(cases, packed, mode, quick, filter);
+	}
 }

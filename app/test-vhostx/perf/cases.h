@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "options.h"
+
 /** Most cases in a list. */
 #define PERF_CASES_MAX 1024
 /** Room for the name of a case. */
@@ -59,10 +61,12 @@ void perf_size_name(uint32_t size, char *name);
 
 /**
  * Make the list.
+ * @param mode    what the cases are for
  * @param quick   a small but telling part of it
  * @param filter  comma-separated terms, each of which a case must satisfy by having one of the term's words,
  *   which are separated by '|'; NULL keeps all
  */
-void perf_cases_make(struct perf_cases *cases, bool quick, const char *filter);
+void perf_cases_make(struct perf_cases *cases, enum perf_mode mode, bool quick,
+	 const char *filter);
 
 #endif /* PERF_CASES_H */

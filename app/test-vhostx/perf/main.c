@@ -3,6 +3,7 @@
  *
  * dpdk-test-vhostx perf: how fast vhost drivers are, side by side.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "floor.h"
 #include "frames.h"
 #include "one_core.h"
+#include "two_cores.h"
 
 static void
 print_cases(const struct perf_cases *cases)
@@ -50,6 +52,40 @@ print_heading(const struct perf_bench *bench)
 		bench->alias.len == 0 ? "" : ", mapped twice as for a vhost port");
 }
 
+static void
+print_heading_two_cores(const struct perf_options *opt)
+{
+	printf("%s, SIMD up to %u bits, ring %u, %u slots of %u ms\n", rte_version(),
+		rte_vect_get_max_simd_bitwidth(), opt->ring, opt->slots, opt->slot_ms);
+	printf("Two processes on a core each; columns show the median of the slots and p10-p90.\n");
+	if (opt->mode == PERF_TWO_CORES)
+		printf("Millions of packets per second:\n"
+			"  rx    the guest's side sends, the host's side receives and frees\n"
+			"  tx    the host's side makes and sends, the guest's side receives and frees\n"
+			"  fwd   both sides send back what they receive, %u packets are on the way\n",
+			opt->seeds);
+}
+
+/* Run a mode, with the ports' memory there. */
+static int
+perf_mode_run(struct perf_bench *bench, const struct perf_cases *cases, struct perf_report *report)
+{
+	switch (bench->opt->mode) {
+	case PERF_ONE_CORE:
+		bench->overhead = perf_clock_overhead();
+		print_heading(bench);
+		return perf_one_core(bench, cases, report);
+	case PERF_TWO_CORES:
+		print_heading_two_cores(bench->opt);
+		return perf_two_cores(bench, cases, report);
+	case PERF_LATENCY:
+		print_heading_two_cores(bench->opt);
+		return -ENOTSUP;
+	default:
+		return perf_peer_main(bench);
+	}
+}
+
 static int
 perf_run(const struct perf_options *opt, const struct perf_cases *cases)
 {
@@ -62,11 +98,8 @@ perf_run(const struct perf_options *opt, const struct perf_cases *cases)
 	if (ret != 0)
 		return ret;
 	ret = perf_bench_init(&bench, opt);
-	if (ret == 0) {
-		bench.overhead = perf_clock_overhead();
-		print_heading(&bench);
-		ret = perf_one_core(&bench, cases, &report);
-	}
+	if (ret == 0)
+		ret = perf_mode_run(&bench, cases, &report);
 	perf_bench_fini(&bench);
 	perf_report_close(&report);
 	return ret;
@@ -90,7 +123,7 @@ perf_main(int argc, char **argv)
 	if (ret != 0 || opt.help) {
 		perf_usage();
 	} else {
-		perf_cases_make(&cases, opt.quick, opt.filter);
+		perf_cases_make(&cases, opt.mode, opt.quick, opt.filter);
 		if (opt.list)
 			print_cases(&cases);
 		else

@@ -9,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_ethdev.h>
-
 #include "floor.h"
 #include "one_core.h"
 #include "slots.h"
+#include "table.h"
 
 /* Each driver is there twice, to be compared with itself. */
 #define TWINS 2u
@@ -33,7 +32,7 @@ struct party {
 /* All that there is for one wiring. */
 struct arena {
 	struct perf_bench *bench;
-	struct perf_report *report;
+	struct perf_table table;
 	const struct perf_wiring *wiring;
 	struct perf_faults faults;
 	unsigned int nb_parties; /* the last one is the floor */
@@ -218,75 +217,12 @@ duel_open(struct arena *arena, bool forward)
 	return ret == 0 ? turns_alloc(arena) : ret;
 }
 
-/* The columns of a comparison: cycles of each driver, ratios, each driver's noise, the floor. */
 static void
-duel_heading(const struct arena *arena)
+duel_report(const struct arena *arena, const struct perf_case *c, bool floor)
 {
-	const struct perf_options *opt = arena->bench->opt;
-	char text[64];
-
-	printf("%-16s", "");
-	for (unsigned int i = 0; i < opt->nb_drivers; i++)
-		printf(" | %-20.20s", opt->drivers[i]);
-	for (unsigned int i = 1; i < opt->nb_drivers; i++) {
-		snprintf(text, sizeof(text), "%s/%s", opt->drivers[i], opt->drivers[0]);
-		printf(" | %-20.20s", text);
-	}
-	for (unsigned int i = 0; i < opt->nb_drivers; i++) {
-		snprintf(text, sizeof(text), "noise %s", opt->drivers[i]);
-		printf(" | %-20.20s", text);
-	}
-	printf(" | floor\n");
-}
-
-static void
-report_cycles(struct arena *arena, const struct perf_case *c, const struct perf_turn *turn)
-{
-	const unsigned int slots = arena->bench->opt->slots;
-	const struct perf_quantiles q = perf_slots_cycles(turn, slots);
-
-	perf_report_cell(&q, 1);
-	perf_report_csv(arena->report, "one-core", c, turn->name, "cycles", &q, slots);
-}
-
-static void
-report_ratio(struct arena *arena, const struct perf_case *c, const struct perf_turn *a,
-	const struct perf_turn *b)
-{
-	const unsigned int slots = arena->bench->opt->slots;
-	const struct perf_quantiles q = perf_slots_ratio(a, b, slots);
-	char series[80];
-
-	snprintf(series, sizeof(series), "%s/%s", a->name, b->name);
-	perf_report_cell(&q, 2);
-	perf_report_csv(arena->report, "one-core", c, series, "ratio", &q, slots);
-}
-
-static void
-report_case(const struct perf_case *c)
-{
-	char size[PERF_NAME_MAX];
-
-	perf_size_name(c->size, size);
-	printf("%-4s %5s b%-4u", perf_direction_name(c->direction), size, c->burst);
-}
-
-static void
-duel_report(struct arena *arena, const struct perf_case *c, unsigned int nb_turns)
-{
-	const unsigned int nb = arena->bench->opt->nb_drivers;
-	const struct perf_turn *turns = arena->turns;
-
-	report_case(c);
-	for (unsigned int i = 0; i < nb; i++)
-		report_cycles(arena, c, &turns[i]);
-	for (unsigned int i = 1; i < nb; i++)
-		report_ratio(arena, c, &turns[i], &turns[0]);
-	for (unsigned int i = 0; i < nb; i++)
-		report_ratio(arena, c, &turns[nb + i], &turns[i]);
-	if (nb_turns == arena->nb_turns)
-		report_cycles(arena, c, &turns[nb_turns - 1]);
-	printf("\n");
+	perf_table_case(c, "");
+	perf_table_row(&arena->table, c, arena->turns,
+		floor ? &arena->turns[arena->nb_turns - 1] : NULL);
 }
 
 /* --- one lane beside many ------------------------------------------------------------------------- */
@@ -314,31 +250,23 @@ spread_open(struct arena *arena, const char *driver)
 static void
 spread_heading(const struct arena *arena)
 {
-	printf("%-16s | one %-16.16s | all in turn          | all/one              | floor one"
-		"            | floor all            | floor all/one\n", "", arena->parties[0].driver);
+	printf("%-23s | one %-16.16s | all in turn          | all/one              | floor one"
+		"            | floor all            | floor all/one\n", "cycles", arena->parties[0].driver);
 }
 
 static void
-spread_report(struct arena *arena, const struct perf_case *c)
+spread_report(const struct arena *arena, const struct perf_case *c)
 {
-	report_case(c);
+	perf_table_case(c, "");
 	for (unsigned int i = 0; i < arena->nb_turns; i += 2) {
-		report_cycles(arena, c, &arena->turns[i]);
-		report_cycles(arena, c, &arena->turns[i + 1]);
-		report_ratio(arena, c, &arena->turns[i + 1], &arena->turns[i]);
+		perf_table_figure(&arena->table, c, &arena->turns[i]);
+		perf_table_figure(&arena->table, c, &arena->turns[i + 1]);
+		perf_table_ratio(&arena->table, c, &arena->turns[i + 1], &arena->turns[i]);
 	}
 	printf("\n");
 }
 
 /* --- all ------------------------------------------------------------------------------------------ */
-
-static void
-print_wiring(const struct perf_wiring *w)
-{
-	printf("\n%s, %smergeable, in_order=%d, %u queue%s, %u port%s\n", w->packed ? "packed" : "split",
-		w->mergeable ? "" : "not ", w->in_order, w->queues, w->queues == 1 ? "" : "s",
-		w->ports, w->ports == 1 ? "" : "s");
-}
 
 /* Measure @a nb cases of one wiring; @a spread is the driver of which one lane is compared with all. */
 static int
@@ -354,18 +282,18 @@ arena_run(struct arena *arena, const struct perf_case *list, unsigned int nb, co
 	ret = spread != NULL ? spread_open(arena, spread) : duel_open(arena, forward);
 	if (ret == 0) {
 		perf_wire_prefault();
-		print_wiring(arena->wiring);
+		perf_table_wiring(arena->wiring);
 		if (spread != NULL)
 			spread_heading(arena);
 		else
-			duel_heading(arena);
+			perf_table_heading(&arena->table, true);
 	}
 	for (unsigned int i = 0; ret == 0 && i < nb; i++) {
 		ret = arena_measure(arena, &list[i], &nb_turns);
 		if (ret == 0 && spread != NULL)
 			spread_report(arena, &list[i]);
 		else if (ret == 0)
-			duel_report(arena, &list[i], nb_turns);
+			duel_report(arena, &list[i], nb_turns == arena->nb_turns);
 	}
 	arena_close(arena);
 	return ret;
@@ -380,7 +308,16 @@ wiring_run(struct perf_bench *bench, const struct perf_case *list, unsigned int 
 	int ret = 0;
 
 	for (unsigned int i = 0; ret == 0 && i < (spread ? bench->opt->nb_drivers : 1); i++) {
-		struct arena arena = { .bench = bench, .report = report };
+		struct arena arena = {
+			.bench = bench,
+			.table = {
+				.report = report,
+				.opt = bench->opt,
+				.mode = "one-core",
+				.unit = "cycles",
+				.decimals = 1,
+			},
+		};
 
 		ret = arena_run(&arena, list, nb, spread ? bench->opt->drivers[i] : NULL);
 		faults->lost += arena.faults.lost;

@@ -29,6 +29,12 @@ enum {
 	OPT_VLAN,
 	OPT_CKSUM,
 	OPT_HELP,
+	OPT_TWO_CORES,
+	OPT_LATENCY,
+	OPT_PEER,
+	OPT_PEER_EAL,
+	OPT_SLOT_MS,
+	OPT_SEEDS,
 };
 
 static const struct option long_options[] = {
@@ -45,6 +51,12 @@ static const struct option long_options[] = {
 	{ "slot-frames", required_argument, NULL, OPT_SLOT_FRAMES },
 	{ "vlan", no_argument, NULL, OPT_VLAN },
 	{ "cksum", no_argument, NULL, OPT_CKSUM },
+	{ "two-cores", no_argument, NULL, OPT_TWO_CORES },
+	{ "latency", no_argument, NULL, OPT_LATENCY },
+	{ "peer", no_argument, NULL, OPT_PEER },
+	{ "peer-eal", required_argument, NULL, OPT_PEER_EAL },
+	{ "slot-ms", required_argument, NULL, OPT_SLOT_MS },
+	{ "seeds", required_argument, NULL, OPT_SEEDS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -53,6 +65,10 @@ void
 perf_usage(void)
 {
 	printf("dpdk-test-vhostx perf [EAL options] -- [options]\n"
+		"                      cycles per packet, both ends in this process on one core; or\n"
+		"  --two-cores         packets per second, the virtio side in a second process; or\n"
+		"  --latency           round-trip times and the highest rate without loss, likewise\n"
+		"  --peer-eal OPTIONS  EAL options of the second process, separated by blanks\n"
 		"  --quick             a telling part of the cases, within a minute\n"
 		"  --list              print the cases and end\n"
 		"  --filter TERMS      cases that satisfy every comma-separated term, which is a word of\n"
@@ -62,8 +78,10 @@ perf_usage(void)
 		"  --csv FILE          append the figures\n"
 		"  --label TEXT        first column of the CSV (default)\n"
 		"  --ring N            entries of a ring (1024)\n"
-		"  --slots N           turns of each driver in a case (41; 21 if --quick)\n"
-		"  --slot-frames N     frames in a turn (6400)\n"
+		"  --slots N           turns of each driver in a case (41; 21 if --quick; half of that on two cores)\n"
+		"  --slot-frames N     frames in a turn (6400); one core\n"
+		"  --slot-ms N         length of a turn (100; 50 if --quick); two cores\n"
+		"  --seeds N           frames that go round (512); two cores, fwd\n"
 		"  --vhost-args ARGS   devargs added to the vhost ports\n"
 		"  --virtio-args ARGS  devargs added to the virtio-user ports\n"
 		"  --vlan              with VLAN stripping and insertion enabled, and not used\n"
@@ -114,6 +132,16 @@ parse_numeric(struct perf_options *opt, int option)
 			return -EINVAL;
 		opt->slots = value;
 		return 0;
+	case OPT_SLOT_MS:
+		if (parse_number("slot-ms", optarg, 10000, &value) != 0)
+			return -EINVAL;
+		opt->slot_ms = value;
+		return 0;
+	case OPT_SEEDS:
+		if (parse_number("seeds", optarg, 32768, &value) != 0)
+			return -EINVAL;
+		opt->seeds = value;
+		return 0;
 	default:
 		if (parse_number("slot-frames", optarg, 1000000, &value) != 0)
 			return -EINVAL;
@@ -123,11 +151,9 @@ parse_numeric(struct perf_options *opt, int option)
 }
 
 static int
-parse_option(struct perf_options *opt, int option)
+parse_flag(struct perf_options *opt, int option)
 {
 	switch (option) {
-	case OPT_DRIVERS:
-		return parse_drivers(opt, optarg);
 	case OPT_QUICK:
 		opt->quick = true;
 		return 0;
@@ -137,6 +163,34 @@ parse_option(struct perf_options *opt, int option)
 	case OPT_HELP:
 		opt->help = true;
 		return 0;
+	case OPT_TWO_CORES:
+		opt->mode = PERF_TWO_CORES;
+		return 0;
+	case OPT_LATENCY:
+		opt->mode = PERF_LATENCY;
+		return 0;
+	case OPT_PEER:
+		opt->mode = PERF_PEER;
+		return 0;
+	case OPT_VLAN:
+		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+		opt->tx_offloads |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+		return 0;
+	case OPT_CKSUM:
+		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+		opt->tx_offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int
+parse_option(struct perf_options *opt, int option)
+{
+	switch (option) {
+	case OPT_DRIVERS:
+		return parse_drivers(opt, optarg);
 	case OPT_FILTER:
 		opt->filter = optarg;
 		return 0;
@@ -152,20 +206,17 @@ parse_option(struct perf_options *opt, int option)
 	case OPT_VIRTIO_ARGS:
 		opt->virtio_args = optarg;
 		return 0;
-	case OPT_VLAN:
-		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-		opt->tx_offloads |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
-		return 0;
-	case OPT_CKSUM:
-		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-		opt->tx_offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	case OPT_PEER_EAL:
+		opt->peer_eal = optarg;
 		return 0;
 	case OPT_RING:
 	case OPT_SLOTS:
 	case OPT_SLOT_FRAMES:
+	case OPT_SLOT_MS:
+	case OPT_SEEDS:
 		return parse_numeric(opt, option);
 	default:
-		return -EINVAL;
+		return parse_flag(opt, option);
 	}
 }
 
@@ -180,6 +231,7 @@ perf_options_parse(struct perf_options *opt, int argc, char **argv)
 		.label = "default",
 		.ring = 1024,
 		.slot_frames = 6400,
+		.seeds = 512,
 	};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -191,6 +243,13 @@ perf_options_parse(struct perf_options *opt, int argc, char **argv)
 		return -EINVAL;
 	}
 	if (opt->slots == 0)
-		opt->slots = opt->quick ? 21 : 41;
+		opt->slots = opt->mode == PERF_ONE_CORE ? (opt->quick ? 21 : 41) : (opt->quick ? 11 : 21);
+	if (opt->slot_ms == 0)
+		opt->slot_ms = opt->quick ? 50 : 100;
+	if (opt->peer_eal == NULL && (opt->mode == PERF_TWO_CORES || opt->mode == PERF_LATENCY)) {
+		printf("the second process needs EAL options, at least a core: "
+			"--peer-eal \"-l 1 --file-prefix peer\"\n");
+		return -EINVAL;
+	}
 	return 0;
 }

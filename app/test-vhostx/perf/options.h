@@ -12,8 +12,18 @@
 /** Most drivers that are compared. */
 #define PERF_DRIVERS_MAX 4
 
+/** What the program does. */
+enum perf_mode {
+	PERF_ONE_CORE,  /**< cycles per packet, both ends in this process */
+	PERF_TWO_CORES, /**< packets per second, the virtio side in a second process */
+	PERF_LATENCY,   /**< round trips and rate without loss, likewise */
+	PERF_PEER,      /**< be that second process */
+};
+
 /** What the command line asks for. */
 struct perf_options {
+	enum perf_mode mode;
+	const char *peer_eal;     /**< EAL options of the second process; NULL: none given */
 	const char *drivers[PERF_DRIVERS_MAX]; /**< the first is what the others are divided by */
 	unsigned int nb_drivers;
 	bool quick;               /**< end within a minute */
@@ -26,7 +36,9 @@ struct perf_options {
 	const char *virtio_args;  /**< devargs added to every virtio-user port; NULL: none */
 	uint16_t ring;            /**< entries of every ring */
 	unsigned int slots;       /**< turns that each driver has in a case */
-	uint32_t slot_frames;     /**< frames in a turn, about */
+	uint32_t slot_frames;     /**< frames in a turn, about; one core */
+	unsigned int slot_ms;     /**< how long a turn takes; two cores */
+	uint32_t seeds;           /**< frames that go round; two cores, forward */
 	uint64_t rx_offloads;     /**< of the vhost ports */
 	uint64_t tx_offloads;     /**< of the vhost ports */
 };

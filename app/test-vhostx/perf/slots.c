@@ -4,6 +4,7 @@
  * Turns: what is compared takes its slots one after the other, in an order that changes.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,28 @@
 /* Bursts of a slot: enough to go round the ring a few times, fewer of what takes long. */
 #define BURSTS_MIN 20u
 #define BURSTS_MAX 4000u
+
+int
+perf_turns_alloc(struct perf_turn *turns, unsigned int twins, const struct perf_options *opt)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < opt->nb_drivers * twins; i++) {
+		turns[i] = (struct perf_turn){ .samples = calloc(opt->slots, sizeof(double)) };
+		snprintf(turns[i].name, sizeof(turns[i].name), "%.20s%s",
+			opt->drivers[i % opt->nb_drivers], i < opt->nb_drivers ? "" : "'");
+		if (turns[i].samples == NULL)
+			ret = -ENOMEM;
+	}
+	return ret;
+}
+
+void
+perf_turns_free(struct perf_turn *turns, unsigned int nb)
+{
+	for (unsigned int i = 0; i < nb; i++)
+		free(turns[i].samples);
+}
 
 static unsigned int
 slot_bursts(const struct perf_case *c, const struct perf_options *opt)
@@ -42,9 +65,8 @@ slot_run(struct perf_turn *turn, const struct perf_case *c, unsigned int bursts,
 	return n == 0 ? 0 : perf_mean_of_most(costs, n);
 }
 
-/* Who is the @a k th in this slot: the first one changes, and so does the direction. */
-static unsigned int
-slot_order(unsigned int slot, unsigned int k, unsigned int nb)
+unsigned int
+perf_slots_order(unsigned int slot, unsigned int k, unsigned int nb)
 {
 	const unsigned int at = (slot / 2 + k) % nb;
 
@@ -61,7 +83,7 @@ perf_slots_run(struct perf_turn *turns, unsigned int nb, const struct perf_case 
 
 	for (unsigned int slot = 0; slot < opt->slots + 1; slot++) {
 		for (unsigned int k = 0; k < nb; k++) {
-			struct perf_turn *turn = &turns[slot_order(slot, k, nb)];
+			struct perf_turn *turn = &turns[perf_slots_order(slot, k, nb)];
 
 			took = slot_run(turn, c, bursts, costs);
 			if (took == 0)
@@ -74,7 +96,7 @@ perf_slots_run(struct perf_turn *turns, unsigned int nb, const struct perf_case 
 }
 
 struct perf_quantiles
-perf_slots_cycles(const struct perf_turn *turn, unsigned int slots)
+perf_slots_figure(const struct perf_turn *turn, unsigned int slots)
 {
 	double copy[slots];
 

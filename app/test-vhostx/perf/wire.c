@@ -136,8 +136,8 @@ perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const cha
 	return ret == 0 ? check_driver(pair->vhost, driver) : ret;
 }
 
-static int
-wait_for_link(const struct perf_pair *pair)
+int
+perf_pair_wait(const struct perf_pair *pair)
 {
 	struct rte_eth_link link = { 0 };
 
@@ -158,7 +158,6 @@ perf_pair_open_virtio(struct perf_pair *pair, struct perf_bench *bench,
 	const struct perf_options *opt = bench->opt;
 	const struct rte_eth_conf conf = { 0 };
 	char args[384];
-	int ret;
 
 	snprintf(pair->virtio_name, sizeof(pair->virtio_name), "net_virtio_user%u", bench->serial++);
 	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u,"
@@ -167,9 +166,8 @@ perf_pair_open_virtio(struct perf_pair *pair, struct perf_bench *bench,
 		pair->path, wiring->queues, opt->ring, wiring->packed, wiring->mergeable,
 		wiring->in_order, opt->virtio_args == NULL ? "" : ",",
 		opt->virtio_args == NULL ? "" : opt->virtio_args);
-	ret = port_open(bench, pair->virtio_name, args, wiring->queues, bench->guest_pool, &conf,
+	return port_open(bench, pair->virtio_name, args, wiring->queues, bench->guest_pool, &conf,
 		&pair->virtio);
-	return ret == 0 ? wait_for_link(pair) : ret;
 }
 
 int
@@ -178,7 +176,9 @@ perf_pair_open(struct perf_pair *pair, struct perf_bench *bench, const char *dri
 {
 	int ret = perf_pair_open_vhost(pair, bench, driver, wiring);
 
-	return ret == 0 ? perf_pair_open_virtio(pair, bench, wiring) : ret;
+	if (ret == 0)
+		ret = perf_pair_open_virtio(pair, bench, wiring);
+	return ret == 0 ? perf_pair_wait(pair) : ret;
 }
 
 void

@@ -45,11 +45,14 @@ void perf_bench_fini(struct perf_bench *bench);
 int perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *driver,
 	const struct perf_wiring *wiring);
 
-/** Make the other port and wait until the link is up; as perf_pair_open_vhost(), which goes before. */
+/** Make the other port, on the pair's socket; errors as perf_pair_open_vhost(). */
 int perf_pair_open_virtio(struct perf_pair *pair, struct perf_bench *bench,
 	const struct perf_wiring *wiring);
 
-/** Both. */
+/** Wait until the vhost port's link is up. @return 0, or -ETIMEDOUT after saying so. */
+int perf_pair_wait(const struct perf_pair *pair);
+
+/** All three. */
 int perf_pair_open(struct perf_pair *pair, struct perf_bench *bench, const char *driver,
 	const struct perf_wiring *wiring);
 
