@@ -95,14 +95,12 @@ dev_stop(struct rte_eth_dev *dev)
 	return 0;
 }
 
-static int
-dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+static void
+infos_fill(struct rte_eth_dev_info *info, uint16_t queues)
 {
-	const struct vhostx_port *port = port_of(dev);
-
 	info->max_mac_addrs = 1;
-	info->max_rx_queues = port->args.queues;
-	info->max_tx_queues = port->args.queues;
+	info->max_rx_queues = queues;
+	info->max_tx_queues = queues;
 	info->min_rx_bufsize = 0;
 	info->max_rx_pktlen = VHOSTX_PACKET_MAX;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
@@ -110,6 +108,12 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->speed_capa = RTE_ETH_LINK_SPEED_10G | RTE_ETH_LINK_SPEED_FIXED;
 	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+}
+
+static int
+dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+{
+	infos_fill(info, port_of(dev)->args.queues);
 	return 0;
 }
 
@@ -220,8 +224,17 @@ no_burst(void *queue __rte_unused, struct rte_mbuf **pkts __rte_unused, uint16_t
 	return 0;
 }
 
+/* It cannot read the arguments either: it is told of the queues that are configured. */
+static int
+secondary_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+{
+	infos_fill(info, RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues));
+	return 0;
+}
+
 static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
+	.dev_infos_get = secondary_infos_get,
 	.link_update = link_update,
 	.stats_get = vhostx_stats_get,
 	.stats_reset = vhostx_stats_reset,
