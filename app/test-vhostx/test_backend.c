@@ -102,10 +102,10 @@ test_backend_acknowledges_unknown_requests(void **state)
 	assert_closed(say(24, VHOSTX_MSG_NEED_REPLY, NULL, 0, -1), "GET_CONFIG: ");
 	negotiate(PROTOCOL);
 	assert_acked(say(24, VHOSTX_MSG_NEED_REPLY, NULL, 0, -1), 1);
-	assert_acked(say(1000, VHOSTX_MSG_NEED_REPLY, &any, 8, null_file()), 1);
+	assert_acked(say(1000, VHOSTX_MSG_NEED_REPLY, &any, 8, event_file()), 1);
 	assert_true(logcap_has("request 1000"));
 	logcap_clear(NULL);
-	assert_closed(say(1000, 0, &any, 8, null_file()), "request 1000");
+	assert_closed(say(1000, 0, &any, 8, event_file()), "request 1000");
 }
 
 static void
@@ -130,7 +130,7 @@ test_backend_closes_on_malformed_always(void **state)
 	(void)state;
 	negotiate(PROTOCOL);
 	assert_closed(say(VHOSTX_SET_FEATURES, VHOSTX_MSG_NEED_REPLY, &any, 4, -1), "size");
-	assert_closed(say(VHOSTX_SET_OWNER, VHOSTX_MSG_NEED_REPLY, NULL, 0, null_file()), "files");
+	assert_closed(say(VHOSTX_SET_OWNER, VHOSTX_MSG_NEED_REPLY, NULL, 0, event_file()), "files");
 	assert_closed(say(VHOSTX_SET_OWNER, VHOSTX_MSG_REPLY, NULL, 0, -1), "reply");
 	assert_closed(say(VHOSTX_SET_OWNER, 2, NULL, 0, -1), "version");
 }
@@ -298,7 +298,7 @@ test_backend_regress_cve_2022_0669(void **state)
 		};
 
 		for (unsigned int i = 0; i < VHOSTX_MSG_FDS; i++)
-			msg.fds[i] = null_file();
+			msg.fds[i] = event_file();
 		assert_int_equal(deliver(&msg), VHOSTX_CLOSE);
 		assert_int_equal(files_open(), files_before);
 	}

@@ -83,6 +83,46 @@ test_backend_memory_comes_and_goes_by_region(void **state)
 	assert_int_equal(files_open(), files_before + 2);
 }
 
+/* QEMU up to 8.0 sends both once a queue pair. */
+static void
+test_backend_regress_region_added_twice(void **state)
+{
+	const int fd = memory_file(PAGE);
+
+	(void)state;
+	negotiate(PROTOCOL);
+	assert_int_equal(say_mem_reg(VHOSTX_ADD_MEM_REG, 0, dup(fd)), VHOSTX_SILENT);
+	assert_int_equal(say_mem_reg(VHOSTX_ADD_MEM_REG, 0, dup(fd)), VHOSTX_SILENT);
+	assert_int_equal(be.mem->nr, 1);
+	assert_int_equal(vhostx_map_count(), 1);
+	assert_int_equal(say_mem_reg(VHOSTX_REM_MEM_REG, 0, -1), VHOSTX_SILENT);
+	assert_int_equal(be.mem->nr, 1);
+	assert_int_equal(say_mem_reg(VHOSTX_REM_MEM_REG, 0, -1), VHOSTX_SILENT);
+	assert_int_equal(be.mem->nr, 0);
+	assert_int_equal(vhostx_map_count(), 0);
+	close(fd);
+}
+
+/* A write to a pipe whose reader is gone ended the process by SIGPIPE. */
+static void
+test_backend_regress_call_file_is_no_eventfd(void **state)
+{
+	static const uint32_t requests[] = {
+		VHOSTX_SET_VRING_CALL, VHOSTX_SET_VRING_ERR, VHOSTX_SET_VRING_KICK,
+	};
+	const uint64_t ring = 0;
+	int ends[2];
+
+	(void)state;
+	negotiate(PROTOCOL);
+	for (unsigned int i = 0; i < RTE_DIM(requests); i++) {
+		assert_int_equal(pipe(ends), 0);
+		assert_closed(say(requests[i], 0, &ring, sizeof(ring), ends[1]), "is no eventfd");
+		close(ends[0]);
+	}
+	assert_int_equal(files_open(), files_before);
+}
+
 static void
 test_backend_takes_eight_regions(void **state)
 {
@@ -225,7 +265,7 @@ say_anything(uint32_t request, uint32_t size, unsigned int fds, uint8_t fill, bo
 			.nr = 1, .region[0] = region_at(0),
 		};
 	for (unsigned int i = 0; i < fds; i++)
-		msg.fds[i] = memory ? memory_file(PAGE) : null_file();
+		msg.fds[i] = memory ? memory_file(PAGE) : event_file();
 	verdict = deliver(&msg);
 	/* Silent is only who has just agreed on no acknowledgements. */
 	assert_true(verdict != VHOSTX_SILENT || be.protocol_features == 0);
@@ -289,6 +329,8 @@ main(void)
 		BACKEND_CASE(bad_memory_leaves_the_old),
 		BACKEND_CASE(says_why_memory_cannot_be_mapped),
 		BACKEND_CASE(memory_comes_and_goes_by_region),
+		BACKEND_CASE(regress_region_added_twice),
+		BACKEND_CASE(regress_call_file_is_no_eventfd),
 		BACKEND_CASE(takes_eight_regions),
 		BACKEND_CASE(mtu_is_the_owners_decision),
 		BACKEND_CASE(reset_owner_disables),

@@ -240,6 +240,7 @@ test_ethdev_vhostx_info(void **state)
 
 /* One end of it goes on while the other port comes and goes. */
 struct other_traffic {
+	struct rte_mempool *pool;
 	uint16_t vhost, virtio;
 	uint32_t passed; /* atomic */
 	bool end;        /* atomic */
@@ -250,6 +251,7 @@ other_traffic_run(void *arg)
 {
 	struct other_traffic *t = arg;
 
+	pool = t->pool;
 	for (uint32_t i = 0; !__atomic_load_n(&t->end, __ATOMIC_RELAXED); i++) {
 		port_pass(t->virtio, t->vhost, 0, i);
 		port_pass(t->vhost, t->virtio, 0, i);
@@ -282,13 +284,16 @@ attach_and_detach(uint32_t seed)
 static void
 test_ethdev_hotplug_under_traffic(void **state)
 {
-	struct other_traffic other = { 0 };
+	struct other_traffic other = {
+		.pool = rte_pktmbuf_pool_create("other", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0),
+	};
+	const struct port_conf conf = { .pool = other.pool };
 	unsigned int files, threads, maps, mbufs;
 	pthread_t thread;
 
 	(void)state;
-	other.vhost = vhost_open(0, &plain);
-	other.virtio = virtio_open(0, &plain);
+	other.vhost = vhost_open(0, &conf);
+	other.virtio = virtio_open(0, &conf);
 	wait_until(port_has_rings(other.vhost, 1));
 	attach_and_detach(0);
 	pthread_create(&thread, NULL, other_traffic_run, &other);

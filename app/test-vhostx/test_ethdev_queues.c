@@ -366,27 +366,38 @@ test_ethdev_monitor_addr(void **state)
 
 /* --- rings without a queue -------------------------------------------------------------------------- */
 
+static uint16_t
+unpolled(uint16_t port)
+{
+	struct vhostx_port *p = vhostx_port_by_id(port);
+	uint16_t n;
+
+	pthread_mutex_lock(&p->lock);
+	n = p->unpolled;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
 static void
 test_ethdev_unpolled_rings(void **state)
 {
 	const struct port_conf conf = { .queues = 4, .rxq = 1 };
 	const uint16_t port = vhost_open(0, &conf);
-	const struct vhostx_port *p = vhostx_port_by_id(port);
 	struct front *f;
 
 	(void)state;
 	logcap_clear(NULL);
 	for (unsigned int i = 1; i <= 2; i++) {
 		f = front_open(0, &(struct front_conf){ .pairs = 4 });
-		assert_int_equal(p->unpolled, 3);
+		assert_int_equal(unpolled(port), 3);
 		assert_int_equal(logcap_count("does not poll"), i);
 		front_enable(f, 3, false);
-		assert_int_equal(p->unpolled, 2);
+		assert_int_equal(unpolled(port), 2);
 		front_enable(f, 3, true);
-		assert_int_equal(p->unpolled, 3);
+		assert_int_equal(unpolled(port), 3);
 		assert_int_equal(logcap_count("does not poll"), i);
 		front_free(f);
-		wait_until(p->unpolled == 0);
+		wait_until(unpolled(port) == 0);
 	}
 }
 

@@ -33,12 +33,12 @@
 #include "rte_eth_vhostx.h"
 #include "vhostx_port.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 30000
 #define RIG_MBUFS 8191u
 #define RIG_ROOM 2048u
 #define RIG_RING 256 /* entries of virtio-user's rings */
 
-static struct rte_mempool *pool;
+static __thread struct rte_mempool *pool; /* where this thread takes packets from */
 static char rig_dir[32];
 static unsigned int rig_available; /* mbufs in the pool when the case began */
 
@@ -115,6 +115,7 @@ struct port_conf {
 	bool lsc;             /* intr_conf.lsc */
 	bool rx_intr;         /* intr_conf.rxq */
 	bool deferred;        /* rx and tx queues are started by hand */
+	struct rte_mempool *pool; /* for received packets; NULL: pool */
 	const char *devargs;  /* more of them, with a comma in front; NULL: none */
 };
 
@@ -150,7 +151,8 @@ port_configure(uint16_t port, const struct port_conf *conf)
 
 	assert_int_equal(rte_eth_dev_configure(port, rxq, txq, &dev), 0);
 	for (uint16_t i = 0; i < rxq; i++)
-		assert_int_equal(rte_eth_rx_queue_setup(port, i, RIG_RING, SOCKET_ID_ANY, &rx, pool), 0);
+		assert_int_equal(rte_eth_rx_queue_setup(port, i, RIG_RING, SOCKET_ID_ANY, &rx,
+			conf->pool == NULL ? pool : conf->pool), 0);
 	for (uint16_t i = 0; i < txq; i++)
 		assert_int_equal(rte_eth_tx_queue_setup(port, i, RIG_RING, SOCKET_ID_ANY, &tx), 0);
 }

@@ -7,7 +7,11 @@
 
 #define PAIRS 4
 #define SENDERS 2
+#ifdef __SANITIZE_THREAD__
+#define FRAMES 2000u
+#else
 #define FRAMES 20000u
+#endif
 #define BURST 8
 
 static const struct port_conf four = { .queues = PAIRS };

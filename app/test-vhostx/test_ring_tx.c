@@ -273,6 +273,61 @@ test_ring_tx_disabled_takes_nothing(void **state)
 	rig_assert_nothing_used(rig);
 }
 
+static bool
+is_shreddable(const struct rig_variant *v)
+{
+	return rig_is_mergeable(v) && rig_is_indirect(v);
+}
+
+/* Supply n buffers of 16 pieces of 10 bytes each, more pieces than one fetch can take. */
+static bool
+post_shreds(struct rig *rig, uint32_t n)
+{
+	static const uint32_t ten[] = { 10, 0 };
+	struct guest_seg seg[16];
+
+	if (rig->v.size < n)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(guest_mem_set(&rig->mem, rig_slot(rig, i), 0xee, 160), 0);
+		assert_int_equal(guest_net_cut(seg, 16, rig_slot(rig, i), 160, ten, 0, true), 16);
+		assert_true(rig_add_segs(rig, i, seg, 16) >= 0);
+	}
+	guest_ring_publish(&rig->ring);
+	return true;
+}
+
+/* The frame needs more pieces than a fetch has room for: it stalled the queue for ever. */
+static void
+test_ring_tx_regress_stall_by_pieces(void **state)
+{
+	struct rig *rig = *state;
+
+	if (!post_shreds(rig, 100))
+		return;
+	assert_true(rig_tx_one(rig, rig_mbuf(9000, 1)));
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
+	rig_assert_nothing_used(rig);
+	assert_true(rig_tx_one(rig, rig_mbuf(60, 2)));
+	rig_assert_frame(rig, 60, 2, 1);
+}
+
+/* A fetch that its pieces cut short looked like an empty ring. */
+static void
+test_ring_tx_regress_burst_cut_by_pieces(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[64];
+
+	if (!post_shreds(rig, 64))
+		return;
+	for (uint32_t i = 0; i < 64; i++)
+		pkts[i] = rig_mbuf(60, i);
+	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 64), 64);
+	for (uint32_t i = 0; i < 64; i++)
+		rig_assert_frame(rig, 60, i, 1);
+}
+
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_delivers_every_length, NULL),
 	RIG_CASE(test_ring_tx_fills_buffer_exactly, NULL),
@@ -289,6 +344,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_plain_drops_what_does_not_fit, rig_is_plain),
 	RIG_CASE(test_ring_tx_splits_frame_over_two_regions, rig_is_no_event),
 	RIG_CASE(test_ring_tx_disabled_takes_nothing, NULL),
+	RIG_CASE(test_ring_tx_regress_stall_by_pieces, is_shreddable),
+	RIG_CASE(test_ring_tx_regress_burst_cut_by_pieces, is_shreddable),
 };
 
 int

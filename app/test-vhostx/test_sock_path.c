@@ -197,24 +197,21 @@ static void
 test_sock_path_permissions(void **state)
 {
 	struct vhostx_sock_perm perm = { .owner = getuid(), .group = getgid(), .mode = 0602 };
+	const struct vhostx_sock_perm same = { .owner = -1, .group = -1, .mode = -1 };
 	struct vhostx_sock_path file;
 	struct stat before, st;
 
 	(void)state;
-	assert_int_equal(vhostx_sock_path_listen(&file, o->path), 0);
+	assert_int_equal(vhostx_sock_path_listen(&file, o->path, &same), 0);
 	assert_int_equal(lstat(o->path, &before), 0);
-	assert_int_equal(vhostx_sock_path_permit(&file, &perm), 0);
-	assert_int_equal(lstat(o->path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0602);
-	perm = (struct vhostx_sock_perm){ .owner = -1, .group = -1, .mode = -1 };
-	assert_int_equal(vhostx_sock_path_permit(&file, &perm), 0);
-	assert_int_equal(lstat(o->path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0602);
-	assert_int_equal(st.st_uid, before.st_uid);
-	unlink(o->path);
-	perm.mode = 0600;
-	assert_int_equal(vhostx_sock_path_permit(&file, &perm), -ENOENT);
 	vhostx_sock_path_close(&file);
+	assert_int_equal(vhostx_sock_path_listen(&file, o->path, &perm), 0);
+	assert_int_equal(lstat(o->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0602);
+	assert_int_not_equal(before.st_mode & 0777, 0602);
+	assert_int_equal(st.st_uid, before.st_uid);
+	vhostx_sock_path_close(&file);
+	assert_int_equal(lstat(o->path, &st), -1);
 }
 
 int

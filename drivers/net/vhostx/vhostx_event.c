@@ -43,10 +43,14 @@ static void
 event_deliver(void *arg)
 {
 	struct vhostx_port *port = arg;
-	struct rte_eth_dev *dev = &rte_eth_devices[port->port_id];
+	struct rte_eth_dev *dev;
 	bool link, queue;
 
+	/* Pairs with the release in event_schedule(): EAL's alarms order it too, but do not promise it. */
+	if (!__atomic_load_n(&port->event, __ATOMIC_ACQUIRE))
+		return;
 	pthread_mutex_lock(&port->lock);
+	dev = &rte_eth_devices[port->port_id];
 	link = port->link_event && !port->closed;
 	queue = !port->closed && port_has_news(port);
 	port->link_event = false;
@@ -65,7 +69,7 @@ event_schedule(struct vhostx_port *port)
 	if (port->event)
 		return;
 	vhostx_port_get(port);
-	port->event = true;
+	__atomic_store_n(&port->event, true, __ATOMIC_RELEASE);
 	if (rte_eal_alarm_set(1, event_deliver, port) == 0)
 		return;
 	port->event = false;

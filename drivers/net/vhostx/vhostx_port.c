@@ -198,9 +198,9 @@ port_update_node(struct vhostx_port *port)
 {
 	int node;
 
-	if (port->args.numa >= 0 || port->be.mem == port->node_of)
+	if (port->args.numa >= 0 || port->be.mem_changes == port->node_of)
 		return;
-	port->node_of = port->be.mem;
+	port->node_of = port->be.mem_changes;
 	node = vhostx_mem_node(port->be.mem);
 	if (node >= 0)
 		rte_eth_devices[port->port_id].data->numa_node = node;
@@ -236,7 +236,6 @@ sock_disconnected(void *ctx)
 		port->ring[i].why = NULL;
 	}
 	port->since = 0;
-	port->node_of = NULL;
 	port_update(port);
 }
 

@@ -47,7 +47,7 @@ struct vhostx_port {
 	bool link_event;               /**< the link changed and that was not told yet */
 	bool warned;                   /**< of rings that nobody polls, since the front-end came */
 	uint16_t unpolled;             /**< rings that the guest transmits on and nobody polls */
-	const void *node_of;           /**< memory table that the NUMA node was read of; never followed */
+	uint32_t node_of;              /**< be.mem_changes when the NUMA node was read */
 	uint64_t since;                /**< when the front-end came, TSC cycles; 0: none is there */
 	uint64_t connects;             /**< how many front-ends came */
 	uint64_t connects_base;        /**< connects at the last reset of the statistics */

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_malloc.h>
 
 #include "ring/inspect.h"
@@ -63,6 +64,7 @@ queue_alloc(struct rte_eth_dev *dev, uint16_t id, unsigned int socket)
 	queue->port_id = dev->data->port_id;
 	queue->queue_id = id;
 	queue->wakefd = port_of(dev)->wakefd;
+	queue->patience = rte_get_tsc_hz() / 10;
 	queue->epfd = -1;
 	queue->evfd = -1;
 	queue->fence = !vhostx_membarrier_register();

@@ -156,8 +156,13 @@ update_tx(struct vhostx_port *port)
 		if (r != want[n] || r->snap.shared != (users[(r - port->ring) / 2] > 1))
 			queue_retire(port, q);
 	}
-	for (uint16_t n = 0; n < pairs; n++)
-		port->ring[2 * n].snap.shared = users[n] > 1;
+	for (uint16_t n = 0; n < pairs; n++) {
+		struct vhostx_snapshot *snap = &port->ring[2 * n].snap;
+
+		/* Where it stays as it is, the snapshot may be published. */
+		if (snap->shared != (users[n] > 1))
+			snap->shared = users[n] > 1;
+	}
 	for (uint16_t n = 0; n < pairs; n++) {
 		if (tx_queue(port, n) != NULL)
 			queue_set(port, tx_queue(port, n), want[n]);
@@ -190,4 +195,10 @@ vhostx_serve_update(struct vhostx_port *port)
 {
 	update_rx(port);
 	update_tx(port);
+	for (uint16_t n = 0; n < port->be.nr_vrings / 2; n++) {
+		if (rx_queue(port, n) != NULL)
+			vhostx_queue_settle(rx_queue(port, n));
+		if (tx_queue(port, n) != NULL)
+			vhostx_queue_settle(tx_queue(port, n));
+	}
 }

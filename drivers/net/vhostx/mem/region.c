@@ -20,6 +20,7 @@
 
 struct vhostx_map {
 	uint32_t refs;                 /* atomic; by every holder */
+	uint32_t adds;                 /* how often the front-end added it; tables of one front-end */
 	struct vhostx_region_desc desc; /* constant, like all that follows: what was mapped */
 	dev_t dev;                     /* the file: with ino what tells it from others */
 	ino_t ino;
@@ -114,6 +115,7 @@ map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
 		return -err;
 	}
 	map->refs = 1;
+	map->adds = 1;
 	map->desc = *desc;
 	map->dev = st->st_dev;
 	map->ino = st->st_ino;
@@ -215,6 +217,20 @@ mem_reuse(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,
 	return NULL;
 }
 
+/* A table of what @a old has but region @a skip, with room for @a more; NULL: out of memory. */
+static struct vhostx_mem *
+mem_copy(const struct vhostx_mem *old, uint32_t skip, uint32_t more)
+{
+	const uint32_t nr = old == NULL ? 0 : old->nr;
+	struct vhostx_mem *mem = mem_alloc(nr + more);
+
+	for (uint32_t i = 0; mem != NULL && i < nr; i++) {
+		if (i != skip)
+			mem_insert(mem, map_get(old->map[i]));
+	}
+	return mem;
+}
+
 /* Check one more region and add it to a table that has the room. */
 static int
 mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd,
@@ -275,21 +291,28 @@ vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *de
 	struct vhostx_mem **mem, const char **why)
 {
 	const uint32_t nr = old == NULL ? 0 : old->nr;
+	struct vhostx_map *again = NULL;
 	struct vhostx_mem *built;
-	int ret;
+	struct stat st;
+	int ret = 0;
 
-	if (nr == VHOSTX_MEM_SLOTS) {
+	if (fstat(fd, &st) == 0)
+		again = mem_reuse(old, desc, &st);
+	if (again == NULL && nr == VHOSTX_MEM_SLOTS) {
 		*why = "guest memory has more than " RTE_STR(VHOSTX_MEM_SLOTS) " regions";
 		return -EINVAL;
 	}
-	built = mem_alloc(nr + 1);
+	built = mem_copy(old, UINT32_MAX, 1);
 	if (built == NULL) {
 		*why = "out of memory";
-		return -ENOMEM;
+		ret = -ENOMEM;
+	} else if (again != NULL) {
+		again->adds++;
+	} else {
+		ret = mem_append(built, desc, fd, NULL, why);
 	}
-	for (uint32_t i = 0; i < nr; i++)
-		mem_insert(built, map_get(old->map[i]));
-	ret = mem_append(built, desc, fd, NULL, why);
+	if (again != NULL)
+		vhostx_map_put(again);
 	if (ret != 0) {
 		vhostx_mem_free(built);
 		return ret;
@@ -305,6 +328,7 @@ vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc 
 	const uint32_t nr = old == NULL ? 0 : old->nr;
 	struct vhostx_mem *built;
 	uint32_t gone = 0;
+	bool last;
 
 	while (gone < nr && (old->range[gone].gpa != desc->gpa || old->uva[gone] != desc->uva ||
 			old->range[gone].size != desc->size))
@@ -313,15 +337,14 @@ vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc 
 		*why = "no memory region has this address and size";
 		return -ENOENT;
 	}
-	built = mem_alloc(nr - 1);
+	last = old->map[gone]->adds == 1;
+	built = mem_copy(old, last ? gone : UINT32_MAX, 0);
 	if (built == NULL) {
 		*why = "out of memory";
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < nr; i++) {
-		if (i != gone)
-			mem_insert(built, map_get(old->map[i]));
-	}
+	if (!last)
+		old->map[gone]->adds--;
 	*mem = built;
 	return 0;
 }

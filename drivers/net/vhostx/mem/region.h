@@ -66,13 +66,17 @@ struct vhostx_mem {
 int vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
 	const struct vhostx_mem *old, struct vhostx_mem **mem, const char **why);
 
-/** Build a table of @a old (may be NULL) plus one region; errors as vhostx_mem_build(). */
+/**
+ * Build a table of @a old (may be NULL) plus one region; errors as vhostx_mem_build(). A region that is
+ * in it already, the same in every way, is counted: QEMU up to 8.0 adds, and removes, each region once a
+ * queue pair.
+ */
 int vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
 	struct vhostx_mem **mem, const char **why);
 
 /**
  * Build a table of @a old (may be NULL) less the region with this gpa, uva and size (mmap_offset is
- * ignored, as vhost-user REM_MEM_REG says).
+ * ignored, as vhost-user REM_MEM_REG says), once it was removed as often as it was added.
  * @return 0, -ENOENT if there is no such region, -ENOMEM.
  */
 int vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,

@@ -6,9 +6,11 @@
  */
 #include <linux/virtio_net.h>
 
+#include <rte_cycles.h>
 #include <rte_ether.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_pause.h>
 
 #include "../vhostx_compat.h"
 #include "burst.h"
@@ -317,7 +319,7 @@ rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 		want = RTE_MIN((uint16_t)(nb - chains), STEP);
 		done += rx_step(q, s, &batch, &pkts[done], want, &taken);
 		chains += taken;
-	} while (taken == want && chains < nb);
+	} while ((taken == want || (batch.full && taken != 0)) && chains < nb);
 	if (chains != 0)
 		ring_notify(q, s);
 	return done;
@@ -568,7 +570,7 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 	return done;
 }
 
-/* Did the fetch see all that there can ever be: as many chains as it takes, or the whole ring? */
+/* Did the fetch see all that there can ever be: all that it has room for, or the whole ring? */
 static bool
 tx_saw_all(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
 {
@@ -576,7 +578,7 @@ tx_saw_all(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16
 
 	for (uint16_t i = 0; i < n; i++)
 		slots += b->chain[i].ndesc;
-	return n == VHOSTX_CHAINS || slots >= s->size;
+	return n == VHOSTX_CHAINS || b->full || slots >= s->size;
 }
 
 /*
@@ -601,7 +603,7 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 		chains += step.chains;
 		done += step.packets;
 		if (likely(step.packets != 0)) {
-			if (n < want)
+			if (n < want && !batch.full)
 				break;
 			continue;
 		}
@@ -623,6 +625,22 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 	return done;
 }
 
+/*
+ * A ring whose memory or files are exchanged is away for some microseconds. Most applications drop what
+ * a tx burst does not take: wait for it, but not longer than a port may hold up others.
+ */
+static __rte_noinline const struct vhostx_snapshot *
+tx_await(struct vhostx_queue *q)
+{
+	const uint64_t start = rte_rdtsc();
+
+	vhostx_queue_leave(q);
+	while (__atomic_load_n(&q->changing, __ATOMIC_ACQUIRE) &&
+			rte_rdtsc() - start < q->patience)
+		rte_pause();
+	return vhostx_queue_enter(q);
+}
+
 uint16_t
 vhostx_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 {
@@ -630,6 +648,8 @@ vhostx_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 	const struct vhostx_snapshot *s = vhostx_queue_enter(q);
 	uint16_t done = 0;
 
+	if (unlikely(s == NULL))
+		s = tx_await(q);
 	if (likely(s != NULL && s->enabled)) {
 		if (unlikely(s->shared))
 			rte_spinlock_lock(&s->ring->lock);

@@ -78,6 +78,7 @@ packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t w
 	uint16_t n;
 
 	b->nspill = 0;
+	b->full = false;
 	for (n = 0; n < want && slots < s->size; n++) {
 		struct vhostx_chain *c = &b->chain[n];
 		const struct vhostx_desc d = packed_desc(s, p.slot);
@@ -111,8 +112,9 @@ packed_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint1
 
 	for (uint16_t i = 0; i < n; i++)
 		p = packed_step(s, p, b->chain[i].ndesc);
-	ring->last_avail = p.slot;
-	ring->avail_wrap = p.wrap;
+	/* Atomic for those who ask how full the ring is. */
+	__atomic_store_n(&ring->last_avail, p.slot, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->avail_wrap, p.wrap, __ATOMIC_RELAXED);
 }
 
 /* The second word of a used descriptor (virtio 1.3, 2.8.8): both bits are the wrap counter. */
@@ -134,6 +136,7 @@ packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, u
 	struct packed_pos p = first;
 
 	for (uint16_t i = 0; i < n; i++) {
+		ring->unsignalled += c[i].ndesc;
 		if (i != 0)
 			vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
 		p = packed_step(s, p, c[i].ndesc);
@@ -164,12 +167,14 @@ packed_wants_call(const struct vhostx_snapshot *s)
 {
 	struct vhostx_ring *ring = s->ring;
 	const uint16_t before = ring->signalled;
-	const bool valid = ring->signalled_valid;
+	/* After a whole lap the position alone cannot tell which slots were passed: then call. */
+	const bool valid = ring->signalled_valid && ring->unsignalled < s->size;
 	const uint32_t event = __atomic_load_n((const uint32_t *)s->packed.driver, __ATOMIC_RELAXED);
 	const uint16_t flags = event >> 16;
 
 	ring->signalled = ring->last_used;
 	ring->signalled_valid = true;
+	ring->unsignalled = 0;
 	if (flags == VRING_PACKED_EVENT_FLAG_DISABLE)
 		return false;
 	if (flags != VRING_PACKED_EVENT_FLAG_DESC || !s->event_idx || !valid)

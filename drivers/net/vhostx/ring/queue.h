@@ -64,10 +64,12 @@ struct vhostx_queue {
 	struct rte_mempool *pool; /**< rx: where mbufs come from */
 	uint64_t rearm;           /**< rx: data_off, refcnt, nb_segs and port of a fresh mbuf */
 	uint32_t room;            /**< rx: bytes that one mbuf of the pool holds */
+	uint64_t patience;        /**< tx: TSC cycles to wait for a snapshot that is being replaced */
 	int wakefd;               /**< the port's eventfd: the way from hot to cold */
 	uint16_t port_id;
 	uint16_t queue_id;        /**< of ethdev */
 	bool deferred;            /**< the application starts it by itself after each start of the port */
+	bool changing;            /**< snap is being replaced: the next one comes at once; atomic */
 	bool stopped;             /**< by rte_eth_dev_rx_queue_stop or its like: not published to */
 	bool fence;               /**< the kernel refused membarrier: pay for a fence here */
 	bool linear;              /**< rx: linear-buffer=1 */

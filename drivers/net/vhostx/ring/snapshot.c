@@ -117,6 +117,12 @@ vhostx_queue_retire(struct vhostx_queue *queue)
 }
 
 void
+vhostx_queue_settle(struct vhostx_queue *queue)
+{
+	__atomic_store_n(&queue->changing, false, __ATOMIC_RELEASE);
+}
+
+void
 vhostx_ring_reset(struct vhostx_ring *ring)
 {
 	*ring = (struct vhostx_ring){ .fresh = true, .base = -1 };

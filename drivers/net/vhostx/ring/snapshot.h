@@ -72,9 +72,13 @@ void vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapsh
 
 /**
  * Take the snapshot away from @a queue and wait until no burst uses it: on return its ring, memory and
- * files are the caller's. Waits for at most one burst.
+ * files are the caller's. Waits for at most one burst. Tx bursts wait a moment for the next snapshot,
+ * until vhostx_queue_settle().
  */
 void vhostx_queue_retire(struct vhostx_queue *queue);
+
+/** What the queue has now, a snapshot or none, is what it is to have. */
+void vhostx_queue_settle(struct vhostx_queue *queue);
 
 /** Forget the position and every fault of a ring that no queue has. */
 void vhostx_ring_reset(struct vhostx_ring *ring);

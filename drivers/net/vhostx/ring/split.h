@@ -66,6 +66,7 @@ split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wa
 	}
 	n = split_heads(s, b, RTE_MIN(n, want));
 	b->nspill = 0;
+	b->full = false;
 	for (uint16_t i = 0; i < n; i++) {
 		struct vhostx_chain *c = &b->chain[i];
 		const struct vhostx_desc d = split_desc(s, c->id);
@@ -84,7 +85,8 @@ static __rte_always_inline void
 split_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
 {
 	RTE_SET_USED(b);
-	s->ring->last_avail += n;
+	/* Atomic for those who ask how full the ring is. */
+	__atomic_store_n(&s->ring->last_avail, (uint16_t)(s->ring->last_avail + n), __ATOMIC_RELAXED);
 }
 
 static __rte_always_inline void

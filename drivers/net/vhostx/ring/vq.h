@@ -51,6 +51,7 @@ struct vhostx_ring {
 	bool fresh;           /**< nothing was fetched since base was set */
 	bool signalled_valid; /**< signalled means something */
 	uint16_t signalled;   /**< last_used when interrupts were last considered */
+	uint32_t unsignalled; /**< packed: slots given back since then */
 	uint16_t fault;       /**< enum vhostx_cause that stopped the ring, or VHOSTX_NO_CAUSE */
 	uint32_t hint;        /**< region where the last address was found */
 	int64_t base;         /**< cold: payload of SET_VRING_BASE; -1: the ring's own beginning */
@@ -86,6 +87,7 @@ struct vhostx_chain {
 /** What one fetch found. */
 struct vhostx_batch {
 	uint32_t nspill; /**< entries of spill that are taken */
+	bool full;       /**< the next chain did not fit in what was left of spill */
 	struct vhostx_chain chain[VHOSTX_CHAINS];
 	struct vhostx_seg spill[VHOSTX_SPILL];
 };
@@ -324,6 +326,7 @@ vhostx_chain_deferred(struct vhostx_batch *b, const struct vhostx_chain *c)
 	if (c->fault != VHOSTX_BAD_CHAIN || b->nspill != VHOSTX_SPILL || c == &b->chain[0])
 		return false;
 	b->nspill = c->spill;
+	b->full = true;
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../vhostx_log.h"
@@ -96,6 +97,22 @@ backend_take_fd(struct vhostx_msg *msg)
 	fd = msg->fds[0];
 	msg->fds[0] = -1;
 	return fd;
+}
+
+/*
+ * Is the message's file, if it has one, an eventfd (or of its kin, which refuse a write)? A pipe or a
+ * socket whose other end is closed would end the process by SIGPIPE when a poller writes to it.
+ */
+static int
+backend_check_eventfd(struct backend_call *call)
+{
+	struct stat st;
+
+	if (call->msg->nr_fds == 0)
+		return 0;
+	if (fstat(call->msg->fds[0], &st) == 0 && (st.st_mode & S_IFMT) == 0)
+		return 0;
+	return backend_fail(call, -EINVAL, "its file is no eventfd");
 }
 
 /* A ring that is paused leaves the state "started"; what else was said of it stays. */
@@ -296,6 +313,7 @@ backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, c
 		return backend_fail(call, ret, "%s (%s)", why, strerror(-ret));
 	backend_pause_all(be);
 	be->mem = mem;
+	be->mem_changes++;
 	vhostx_mem_free(old);
 	backend_resume_all(be);
 	return 0;
@@ -426,6 +444,8 @@ handle_set_vring_kick(struct backend_call *call)
 	struct vhostx_backend *be = call->be;
 	int ret = backend_check_index(call, idx);
 
+	if (ret == 0)
+		ret = backend_check_eventfd(call);
 	if (ret != 0)
 		return ret;
 	backend_pause(be, idx);
@@ -446,6 +466,8 @@ handle_set_vring_file(struct backend_call *call)
 	struct vhostx_vring *vring;
 	int ret = backend_check_index(call, idx);
 
+	if (ret == 0)
+		ret = backend_check_eventfd(call);
 	if (ret != 0)
 		return ret;
 	vring = &call->be->vring[idx];

@@ -67,6 +67,7 @@ struct vhostx_backend {
 	uint64_t features;          /**< negotiated by SET_FEATURES; a subset of offered */
 	uint64_t protocol_features; /**< negotiated; a subset of VHOSTX_PROTOCOL_FEATURES */
 	struct vhostx_mem *mem;     /**< NULL: no memory yet */
+	uint32_t mem_changes;       /**< how often mem became another table */
 	uint16_t nr_vrings;         /**< twice the port's queue pairs */
 	bool has_features;          /**< SET_FEATURES was seen */
 	uint8_t status;             /**< virtio device status of SET_STATUS */

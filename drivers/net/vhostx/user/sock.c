@@ -477,12 +477,7 @@ sock_start(struct vhostx_sock *sock)
 		vhostx_loop_arm(sock->timer, 0);
 		return 0;
 	}
-	ret = vhostx_sock_path_listen(&sock->file, sock->conf.path);
-	if (ret == 0 && sock->conf.perm != NULL) {
-		ret = vhostx_sock_path_permit(&sock->file, sock->conf.perm);
-		if (ret < 0)
-			vhostx_sock_path_close(&sock->file);
-	}
+	ret = vhostx_sock_path_listen(&sock->file, sock->conf.path, sock->conf.perm);
 	if (ret < 0)
 		return ret;
 	sock->listening = vhostx_loop_add_fd(sock->file.fd, sock_on_knock, NULL, sock);

@@ -103,8 +103,25 @@ path_claim(int fd, const char *path)
 	return ret < 0 ? ret : path_bind(fd, &addr);
 }
 
+/* Give the file at @a path to somebody else. */
+static int
+path_permit(const char *path, const struct vhostx_sock_perm *perm)
+{
+	if (perm == NULL)
+		return 0;
+	/* -1 means unchanged to chown as well. */
+	if ((perm->owner >= 0 || perm->group >= 0) &&
+			lchown(path, (uid_t)perm->owner, (gid_t)perm->group) < 0)
+		return -errno;
+	/* After chown, which clears bits. */
+	if (perm->mode >= 0 && chmod(path, perm->mode) < 0)
+		return -errno;
+	return 0;
+}
+
 int
-vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path)
+vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path,
+	const struct vhostx_sock_perm *perm)
 {
 	struct stat st;
 	int fd, ret;
@@ -116,8 +133,10 @@ vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path)
 	ret = path_claim(fd, path);
 	if (ret < 0)
 		goto close_fd;
-	if (listen(fd, SOMAXCONN) < 0 || lstat(path, &st) < 0) {
+	ret = path_permit(path, perm);
+	if (ret == 0 && (listen(fd, SOMAXCONN) < 0 || lstat(path, &st) < 0))
 		ret = -errno;
+	if (ret < 0) {
 		unlink(path);
 		goto close_fd;
 	}
@@ -129,19 +148,6 @@ vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path)
 close_fd:
 	close(fd);
 	return ret;
-}
-
-int
-vhostx_sock_path_permit(const struct vhostx_sock_path *file, const struct vhostx_sock_perm *perm)
-{
-	/* -1 means unchanged to chown as well. */
-	if ((perm->owner >= 0 || perm->group >= 0) &&
-			lchown(file->path, (uid_t)perm->owner, (gid_t)perm->group) < 0)
-		return -errno;
-	/* After chown, which clears bits. */
-	if (perm->mode >= 0 && chmod(file->path, perm->mode) < 0)
-		return -errno;
-	return 0;
 }
 
 void

@@ -32,17 +32,13 @@ struct vhostx_sock_perm {
 int vhostx_sock_path_dial(const char *path);
 
 /**
- * Listen on @a path and fill @a file; a socket file on which nobody listens is replaced.
+ * Listen on @a path and fill @a file; a socket file on which nobody listens is replaced. The file has
+ * the permissions @a perm (may be NULL) before anybody can connect.
  * @return 0; -EADDRINUSE (somebody listens there); -EEXIST (not a socket); -ENAMETOOLONG; or that of
- *   socket, bind, listen, connect. On error @a file says that nobody listens.
+ *   socket, bind, listen, connect, chown, chmod. On error @a file says that nobody listens.
  */
-int vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path);
-
-/**
- * Give the file that @a file listens on to somebody else.
- * @return 0 or the -errno of chown or chmod.
- */
-int vhostx_sock_path_permit(const struct vhostx_sock_path *file, const struct vhostx_sock_perm *perm);
+int vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path,
+	const struct vhostx_sock_perm *perm);
 
 /** Stop listening and remove the file, unless another stands in its place; nothing if fd is -1. */
 void vhostx_sock_path_close(struct vhostx_sock_path *file);
