@@ -5,7 +5,8 @@
 # The benchmark: net_vhostx beside net_vhost, with the default SIMD width and with 512 bits where the CPU has them.
 # Options go to dpdk-test-vhostx perf (perf.sh --help lists them). Figures and plots: build/perf/.
 #
-# From the environment: PERF_CPU (the last one allowed), PERF_WIDTHS (default 512), PERF_EAL (more EAL options).
+# From the environment: PERF_CPU and PERF_PEER_CPU (the last one allowed, and the one before), PERF_WIDTHS
+# (default 512), PERF_EAL (more EAL options).
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -27,6 +28,7 @@ done
 
 mapfile -t cpus < <(allowed_cpus)
 cpu=${PERF_CPU:-${cpus[-1]}}
+peer_cpu=${PERF_PEER_CPU:-${cpus[${#cpus[@]} - 2]:-$cpu}}
 if [ "$(free_hugepages)" -ge 320 ]; then
     memory=(--in-memory --single-file-segments -m 600)
 else
@@ -50,8 +52,16 @@ for width in "${widths[@]}"; do
     [ "$width" = default ] || eal+=("--force-max-simd-bitwidth=$width")
     # shellcheck disable=SC2206 # a list of words
     eal+=(${PERF_EAL:-})
+    # the guest's side, where it is a process of its own
+    peer="-l $peer_cpu --no-pci --file-prefix perf-peer ${memory[*]} --log-level=1"
     step "SIMD width: $width"
-    RUNTIME_DIRECTORY=$work "$program" perf "${eal[@]}" -- --csv "$out/perf.csv" --label "$width" "$@" || status=$?
+    RUNTIME_DIRECTORY=$work "$program" perf "${eal[@]}" -- --csv "$out/perf.csv" --label "$width" \
+        --peer-eal "$peer" "$@" || status=$?
 done
 note "figures: $out/perf.csv"
+if /usr/bin/python3 -c 'import matplotlib' 2>/dev/null; then
+    /usr/bin/python3 "$top/devtools/plot-perf.py" "$out/perf.csv" "$out"
+else
+    note "no plots: python3-matplotlib is missing"
+fi
 exit "$status"

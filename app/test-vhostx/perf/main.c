@@ -3,7 +3,6 @@
  *
  * dpdk-test-vhostx perf: how fast vhost drivers are, side by side.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "clock.h"
 #include "floor.h"
 #include "frames.h"
+#include "latency.h"
 #include "one_core.h"
 #include "two_cores.h"
 
@@ -64,6 +64,9 @@ print_heading_two_cores(const struct perf_options *opt)
 			"  tx    the host's side makes and sends, the guest's side receives and frees\n"
 			"  fwd   both sides send back what they receive, %u packets are on the way\n",
 			opt->seeds);
+	else
+		printf("Round trips host, guest's side, host, under an offered load; then the highest load\n"
+			"that comes back whole: halving, the better of %d trials.\n", 3);
 }
 
 /* Run a mode, with the ports' memory there. */
@@ -80,7 +83,7 @@ perf_mode_run(struct perf_bench *bench, const struct perf_cases *cases, struct p
 		return perf_two_cores(bench, cases, report);
 	case PERF_LATENCY:
 		print_heading_two_cores(bench->opt);
-		return -ENOTSUP;
+		return perf_latency(bench, cases, report);
 	default:
 		return perf_peer_main(bench);
 	}
