@@ -14,9 +14,11 @@ import threading
 import time
 
 PROMPT = "testpmd> "
-# Another thread writes events, even between two letters of an answer or a prompt.
+# Other threads write events and log lines, even between two letters of an answer
+# or a prompt; the line feed that an event begins with is a write of its own.
 EVENT = r"\nPort \d+: [\w ]+ event\n"
-PROMPT_REGEX = re.compile(f"(?:{EVENT})*".join(map(re.escape, PROMPT)))
+STRAY = r"\n|(?:Port \d+|net_vhostx?\d*|VHOST_CONFIG|EAL|\w+\(\)): [^\n]*\n"
+PROMPT_REGEX = re.compile(f"(?:{STRAY})*".join(map(re.escape, PROMPT)))
 START_TIMEOUT = 30
 COMMAND_TIMEOUT = 20
 LOG_TAIL = 16000
@@ -157,7 +159,8 @@ class Testpmd:
                     break
                 self._changed.wait(min(left, 0.5))
         ended = "" if self._reader.is_alive() else " (it ended)"
-        return self._fail(f"no {PROMPT!r} within {timeout} s{ended}")
+        return self._fail(f"no {PROMPT!r} within {timeout} s{ended}, but "
+                          f"{self.log[start:][-300:]!r}")
 
     def wait_ready(self, timeout=START_TIMEOUT):
         """Wait for the first prompt."""
