@@ -99,6 +99,7 @@ vhostx_queue_retire(struct vhostx_queue *queue)
 	unsigned int spins = 0;
 	uint32_t now;
 
+	__atomic_store_n(&queue->changing, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&queue->snap, NULL, __ATOMIC_RELAXED);
 	/* A, I: after this, a burst or visitor that still saw the snapshot has counted itself here. */
 	if (queue->fence || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
