@@ -104,15 +104,15 @@ def vdev(name, **devargs):
     return ",".join([name, *(f"{k}={v}" for k, v in devargs.items())])
 
 
-def queue_args(queues, ring=RING):
+def queue_args(queues, ring=RING, mbufs=None):
     """testpmd options for a number of queue pairs, and mbufs enough for them."""
     return [f"--rxq={queues}", f"--txq={queues}", f"--rxd={ring}", f"--txd={ring}",
-            *pool_args(queues)]
+            *pool_args(queues, mbufs)]
 
 
-def pool_args(queues):
-    """testpmd option for mbufs enough for a number of queue pairs."""
-    return [f"--total-num-mbufs={POOL_BASE + POOL_QUEUE * queues}"]
+def pool_args(queues, mbufs=None):
+    """testpmd option for mbufs, unless told enough for a number of queue pairs."""
+    return [f"--total-num-mbufs={mbufs or POOL_BASE + POOL_QUEUE * queues}"]
 
 
 class Rig:

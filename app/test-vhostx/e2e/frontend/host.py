@@ -21,12 +21,16 @@ from .device import Config, Frontend, make_frame
 
 
 class Host:
-    """A testpmd that echoes; started again if a test has killed it."""
+    """A testpmd that echoes; started again if a test has killed it.
 
-    def __init__(self, setup, pairs=2, ports=1, **devargs):
+    mbufs is the size of its pool; it holds none of them between two bursts.
+    """
+
+    def __init__(self, setup, pairs=2, ports=1, mbufs=None, **devargs):
         self.setup = setup
         self.pairs = pairs
         self.ports = ports
+        self.mbufs = mbufs
         self.devargs = devargs
         self.folder = Path(tempfile.mkdtemp(prefix="vxfe-"))
         self.rig = Rig(setup, self.folder)
@@ -44,7 +48,8 @@ class Host:
                 options += ["--vdev", self.setup.device(
                     port, iface=self.socket(port), queues=self.pairs, **self.devargs)]
             self.pmd = self.rig.launch("host", options, [
-                "--forward-mode=io", "--port-topology=loop", *queue_args(self.pairs)],
+                "--forward-mode=io", "--port-topology=loop",
+                *queue_args(self.pairs, mbufs=self.mbufs)],
                 hugepages=False)  # the guest's memory is ours: none are needed
             assert_driver(self.pmd, self.setup.driver)
             self.pmd.start()
