@@ -15,11 +15,11 @@ test_ring_down_queue_moves_nothing(void **state)
 	rig_send(rig, 0, 60);
 	guest_ring_publish(&rig->ring);
 	vhostx_queue_retire(&rig->queue);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	assert_false(rig_tx_one(rig, rig_mbuf(60, 0)));
 	rig_assert_nothing_used(rig);
 	vhostx_queue_publish(&rig->queue, &rig->snap);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	rig_assert_mbuf(m, 60, 0);
 }
 
@@ -35,14 +35,14 @@ test_ring_resumes_where_it_stopped(void **state)
 		uint32_t base;
 
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		rig_assert_mbuf(m, 60, i);
 		rig_assert_returned(rig, id);
 		base = rig_stop(rig);
 		assert_int_equal(base, guest_ring_base(&rig->ring));
 		memset(&rig->cursors, 0x55, sizeof(rig->cursors));
 		rig_start(rig, base);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 		rig_post(rig, i, RIG_SLOT_LEN);
 		guest_ring_publish(&rig->ring);
 		assert_true(rig_tx_one(rig, rig_mbuf(70, i)));
@@ -61,7 +61,7 @@ use_chains(struct rig *rig, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		rig_send(rig, i, 60);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 8), n);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 8), n);
 	rte_pktmbuf_free_bulk(pkts, n);
 	for (uint32_t i = 0; i < n; i++)
 		assert_int_equal(guest_ring_get_used(&rig->ring, &id, &len), 1);
@@ -75,7 +75,7 @@ test_ring_calls_when_asked(void **state)
 	uint64_t calls = 0;
 
 	guest_ring_calls(&rig->ring, true);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	assert_int_equal(rig_signals(rig->callfd), 0);
 	for (uint32_t i = 0; i < 50; i++) {
 		guest_ring_calls(&rig->ring, true);

@@ -203,7 +203,7 @@ test_ring_hostile_rx_drops_header_alone(void **state)
 	const int id = add_one(rig, rig_slot(rig, 0), rig->v.hdr_len, false);
 
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
 	rig_assert_returned(rig, id);
 }
@@ -224,7 +224,7 @@ test_ring_hostile_rx_takes_header_in_bytes(void **state)
 		guest_net_fill(&rig->mem, seg, n, NULL, rig->v.hdr_len, len, 4);
 		assert_true(guest_ring_add(&rig->ring, seg, n) >= 0);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), len);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), len);
 	}
 	rig_assert_mbuf(m, 1, 4);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
@@ -267,7 +267,7 @@ test_ring_hostile_tx_skips_buffers_shorter_than_header(void **state)
 		pkts[i] = rig_mbuf(60, i);
 	guest_ring_publish(&rig->ring);
 	for (int k = 0; k < 10 && n < 4; k++)
-		n += vhostx_tx_burst(&rig->queue, &pkts[n], 4 - n);
+		n += rig_tx(&rig->queue, &pkts[n], 4 - n);
 	assert_int_equal(n, 4);
 	for (uint32_t i = 0; i < 4; i++) {
 		rig_assert_returned(rig, id[2 * i]);
@@ -305,7 +305,7 @@ test_ring_hostile_tx_merges_behind_bad_buffer(void **state)
 		rig_post(rig, i, 100);
 	guest_ring_publish(&rig->ring);
 	for (int k = 0; k < 4 && n == 0; k++)
-		n = vhostx_tx_burst(&rig->queue, &m, 1);
+		n = rig_tx(&rig->queue, &m, 1);
 	assert_int_equal(n, 1);
 	for (uint32_t i = 0; i < 3; i++)
 		rig_assert_returned(rig, id[i]);
@@ -331,9 +331,9 @@ test_ring_hostile_bad_chains_only(void **state)
 		guest_ring_publish(&rig->ring);
 		for (uint32_t k = 0; k < 2 * n; k++) {
 			if (lap == 0)
-				assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, RIG_SLOTS), 0);
+				assert_int_equal(rig_rx(&rig->queue, pkts, RIG_SLOTS), 0);
 			else
-				assert_int_equal(vhostx_tx_burst(&rig->queue, &m, 1), 0);
+				assert_int_equal(rig_tx(&rig->queue, &m, 1), 0);
 		}
 		for (uint32_t i = 0; i < n; i++)
 			assert_int_equal(guest_ring_get_used(&rig->ring, &id, &len), 1);

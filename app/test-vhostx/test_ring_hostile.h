@@ -64,7 +64,7 @@ expect_bad_rx(struct rig *rig, add_fn add, enum vhostx_cause cause)
 
 	guest_ring_publish(&rig->ring);
 	for (int k = 0; k < 4; k++)
-		n += vhostx_rx_burst(&rig->queue, &pkts[n], 4 - n);
+		n += rig_rx(&rig->queue, &pkts[n], 4 - n);
 	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
 	assert_int_equal(n, 1);
 	rig_assert_mbuf(pkts[0], 60, GOOD);
@@ -85,7 +85,7 @@ expect_bad_tx(struct rig *rig, add_fn add, enum vhostx_cause cause)
 	rig_post(rig, GOOD, RIG_SLOT_LEN);
 	guest_ring_publish(&rig->ring);
 	for (int k = 0; k < 4 && n == 0; k++)
-		n = vhostx_tx_burst(&rig->queue, &m, 1);
+		n = rig_tx(&rig->queue, &m, 1);
 	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
 	assert_int_equal(n, 1);
 	rig_assert_returned(rig, bad);

@@ -107,13 +107,13 @@ burst_both_ways(struct rig *rig, uint32_t i)
 	const char *why = "";
 	uint16_t n;
 
-	n = vhostx_rx_burst(&rig->queue, pkts, 32);
+	n = rig_rx(&rig->queue, pkts, 32);
 	for (uint16_t k = 0; k < n; k++)
 		assert_int_equal(rte_mbuf_check(pkts[k], 1, &why), 0);
 	rte_pktmbuf_free_bulk(pkts, n);
 	for (n = 0; n < 8; n++)
 		pkts[n] = rig_mbuf(60 + (i * 97 + n * 301) % 3000, n);
-	n = vhostx_tx_burst(&rig->queue, pkts, 8);
+	n = rig_tx(&rig->queue, pkts, 8);
 	rte_pktmbuf_free_bulk(&pkts[n], 8 - n);
 	if (rig->cursors.fault != VHOSTX_NO_CAUSE) {
 		const uint32_t base = rig_stop(rig);

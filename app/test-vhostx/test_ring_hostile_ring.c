@@ -15,7 +15,7 @@ expect_stopped(struct rig *rig, enum vhostx_cause cause)
 	assert_int_equal(rig->queue.count.drops[cause], 1);
 	assert_int_equal(rig_signals(rig->wakefd), 1);
 	for (int k = 0; k < 3; k++) {
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 		assert_false(rig_tx_one(rig, rig_mbuf(60, 0)));
 	}
 	assert_int_equal(rig->queue.count.drops[cause], 1);
@@ -35,7 +35,7 @@ expect_works_when_restarted(struct rig *rig)
 	rig_start(rig, conf.base);
 	rig_send(rig, 1, 60);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	rig_assert_mbuf(m, 60, 1);
 }
 
@@ -50,10 +50,10 @@ test_ring_hostile_rx_head_past_table(void **state)
 	rig_send(rig, 2, 60);
 	guest_ring_poke_avail(&rig->ring, 1, rig->v.size);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 1);
 	rig_assert_mbuf(pkts[0], 60, 0);
 	if (rig->cursors.fault == VHOSTX_NO_CAUSE)
-		assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 0);
+		assert_int_equal(rig_rx(&rig->queue, pkts, 4), 0);
 	expect_stopped(rig, VHOSTX_BAD_HEAD);
 	expect_works_when_restarted(rig);
 }
@@ -78,7 +78,7 @@ test_ring_hostile_rx_index_jumps(void **state)
 	struct rte_mbuf *m;
 
 	guest_ring_poke_avail_idx(&rig->ring, rig->v.size + 1);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	expect_stopped(rig, VHOSTX_BAD_INDEX);
 	expect_works_when_restarted(rig);
 }
@@ -107,7 +107,7 @@ test_ring_hostile_rx_repeats_head(void **state)
 	for (uint16_t i = 0; i < 3; i++)
 		guest_ring_poke_avail(&rig->ring, i, id);
 	guest_ring_poke_avail_idx(&rig->ring, 3);
-	n = vhostx_rx_burst(&rig->queue, pkts, 3);
+	n = rig_rx(&rig->queue, pkts, 3);
 	assert_int_equal(n, 3);
 	for (uint16_t i = 0; i < n; i++)
 		rig_assert_mbuf(pkts[i], 60, 7);
@@ -133,7 +133,7 @@ test_ring_hostile_rx_chain_without_end(void **state)
 	struct rte_mbuf *m;
 
 	link_all(rig, false, false);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	expect_stopped(rig, VHOSTX_BAD_HEAD);
 	expect_works_when_restarted(rig);
 }
@@ -156,7 +156,7 @@ test_ring_hostile_rx_chain_of_whole_ring(void **state)
 	struct rte_mbuf *m;
 
 	link_all(rig, false, true);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	assert_int_equal(m->pkt_len, rig->v.size - rig->v.hdr_len);
 	rte_pktmbuf_free(m);
 	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
@@ -173,9 +173,9 @@ test_ring_hostile_rx_chains_overlap(void **state)
 
 	link_all(rig, false, false);
 	guest_ring_poke(&rig->ring, 0, &first);
-	n = vhostx_rx_burst(&rig->queue, pkts, 4);
+	n = rig_rx(&rig->queue, pkts, 4);
 	if (rig->cursors.fault == VHOSTX_NO_CAUSE)
-		n += vhostx_rx_burst(&rig->queue, &pkts[n], 4 - n);
+		n += rig_rx(&rig->queue, &pkts[n], 4 - n);
 	assert_int_equal(n, 1);
 	rte_pktmbuf_free(pkts[0]);
 	expect_stopped(rig, VHOSTX_BAD_INDEX);
@@ -194,7 +194,7 @@ test_ring_hostile_wrong_wrap_is_not_available(void **state)
 		const struct guest_desc d = { rig_slot(rig, 0), 70, flags[i], 0 };
 
 		guest_ring_poke(&rig->ring, 0, &d);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 		assert_false(rig_tx_one(rig, rig_mbuf(60, 0)));
 	}
 	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
@@ -213,7 +213,7 @@ test_ring_hostile_ids_come_back_as_given(void **state)
 
 		guest_ring_poke(&rig->ring, i, &d);
 	}
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, RIG_NR(ids)), RIG_NR(ids));
+	assert_int_equal(rig_rx(&rig->queue, pkts, RIG_NR(ids)), RIG_NR(ids));
 	rte_pktmbuf_free_bulk(pkts, RIG_NR(ids));
 	for (uint16_t i = 0; i < RIG_NR(ids); i++) {
 		const struct guest_desc d = guest_ring_peek(&rig->ring, i);
@@ -234,7 +234,7 @@ test_ring_hostile_rest_of_chain_not_available(void **state)
 
 	guest_ring_poke(&rig->ring, 1, &rest);
 	guest_ring_poke(&rig->ring, 0, &head);
-	if (vhostx_rx_burst(&rig->queue, &m, 1) == 1) {
+	if (rig_rx(&rig->queue, &m, 1) == 1) {
 		assert_int_equal(m->pkt_len, 140 - rig->v.hdr_len);
 		rte_pktmbuf_free(m);
 	}
@@ -254,7 +254,7 @@ test_ring_hostile_header_garbage(void **state)
 		rig_send(rig, i, 60);
 		guest_mem_set(&rig->mem, gpa, i, rig->v.hdr_len);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		rig_assert_mbuf(m, 60, i);
 		while (guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }) == 1)
 			;
@@ -274,7 +274,7 @@ test_ring_hostile_event_garbage(void **state)
 		guest_ring_poke_event(&rig->ring, words[i % RIG_NR(words)],
 			words[i / RIG_NR(words)]);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		rig_assert_mbuf(m, 60, i);
 		rig_assert_returned(rig, id);
 	}
@@ -297,7 +297,7 @@ test_ring_hostile_call_file_is_full(void **state)
 		rig_send(rig, i, 60);
 		guest_ring_calls(&rig->ring, true);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		rte_pktmbuf_free(m);
 	}
 	alarm(0);

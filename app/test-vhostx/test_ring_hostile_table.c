@@ -171,7 +171,7 @@ test_ring_hostile_rx_reads_writable_packed_table(void **state)
 		rig_slot(rig, 0) + 100, 100, GUEST_DESC_WRITE, 0 });
 	guest_net_pattern(guest_mem_ptr(&rig->mem, rig_slot(rig, 0), 200), 200, 1, 0);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	assert_int_equal(m->pkt_len, 200 - rig->v.hdr_len);
 	assert_true(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), m->pkt_len, 1,
 		rig->v.hdr_len));
@@ -237,7 +237,7 @@ test_ring_hostile_table_without_feature(void **state)
 
 	rig->snap.indirect = false;
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_INDIRECT], 1);
 	rig_assert_returned(rig, id);
 }

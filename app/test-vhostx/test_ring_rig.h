@@ -94,6 +94,21 @@ struct rig {
 /* One pool for all cases; each case gives back what it took. */
 static struct rte_mempool *rig_pool;
 
+/* The variant of the bursts that is tested now. */
+static const struct vhostx_bursts *rig_isa;
+
+static inline uint16_t
+rig_rx(struct vhostx_queue *queue, struct rte_mbuf **pkts, uint16_t nb)
+{
+	return rig_isa->rx(queue, pkts, nb);
+}
+
+static inline uint16_t
+rig_tx(struct vhostx_queue *queue, struct rte_mbuf **pkts, uint16_t nb)
+{
+	return rig_isa->tx(queue, pkts, nb);
+}
+
 static inline void
 rig_eal(void)
 {
@@ -420,7 +435,7 @@ rig_mbuf(uint32_t len, uint32_t seed)
 static inline bool
 rig_tx_one(struct rig *rig, struct rte_mbuf *m)
 {
-	if (vhostx_tx_burst(&rig->queue, &m, 1) == 1)
+	if (rig_tx(&rig->queue, &m, 1) == 1)
 		return true;
 	rte_pktmbuf_free(m);
 	return false;
@@ -515,9 +530,23 @@ rig_name(char *name, size_t len, const char *test, const struct rig_variant *v)
 		v->in_order ? " in-order" : "", v->hdr_len, layout[v->layout], v->base);
 }
 
+/* Run the tests with each variant of the bursts that the CPU can run. Returns groups that failed. */
+static inline int
+rig_run_bursts(const char *prog, const struct CMUnitTest *tests, size_t n)
+{
+	char group[64];
+	int failed = 0;
+
+	for (unsigned int i = 0; (rig_isa = vhostx_bursts_at(i)) != NULL; i++) {
+		snprintf(group, sizeof(group), "%s %s", prog, rig_isa->isa);
+		failed += _cmocka_run_group_tests(group, tests, n, NULL, NULL) != 0;
+	}
+	return failed;
+}
+
 /* Run each case on each variant that it applies to. Returns failures, for main(). */
 static inline int
-rig_run(const char *group, const struct rig_case *cases, size_t nr_cases,
+rig_run(const char *prog, const struct rig_case *cases, size_t nr_cases,
 	const struct rig_variant *variants, size_t nr_variants)
 {
 	struct CMUnitTest *tests = calloc(nr_cases * nr_variants, sizeof(*tests));
@@ -537,10 +566,10 @@ rig_run(const char *group, const struct rig_case *cases, size_t nr_cases,
 			n++;
 		}
 	}
-	failed = _cmocka_run_group_tests(group, tests, n, NULL, NULL);
+	failed = rig_run_bursts(prog, tests, n);
 	free(tests);
 	free(names);
-	return failed != 0;
+	return failed;
 }
 
 /*

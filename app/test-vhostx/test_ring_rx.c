@@ -17,7 +17,7 @@ test_ring_rx_delivers_every_length(void **state)
 		struct rte_mbuf *m;
 
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		assert_int_equal(m->nb_segs, 1);
 		rig_assert_mbuf(m, len, i);
 		rig_assert_returned(rig, id);
@@ -38,7 +38,7 @@ test_ring_rx_keeps_order_in_bursts(void **state)
 		for (uint32_t i = 0; i < n; i++)
 			id[i] = rig_send(rig, i, 60 + i);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, RIG_BURST), n);
+		assert_int_equal(rig_rx(&rig->queue, pkts, RIG_BURST), n);
 		for (uint32_t i = 0; i < n; i++) {
 			rig_assert_mbuf(pkts[i], 60 + i, i);
 			rig_assert_returned(rig, id[i]);
@@ -56,12 +56,12 @@ test_ring_rx_leaves_what_was_not_asked_for(void **state)
 	rig_send(rig, 0, 60);
 	rig_send(rig, 1, 61);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 0), 0);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 0), 0);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 1), 1);
 	rig_assert_mbuf(pkts[0], 60, 0);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 2), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 2), 1);
 	rig_assert_mbuf(pkts[0], 61, 1);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 2), 0);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 2), 0);
 }
 
 static void
@@ -70,11 +70,11 @@ test_ring_rx_sees_published_only(void **state)
 	struct rig *rig = *state;
 	struct rte_mbuf *m;
 
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	rig_send(rig, 0, 60);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	rig_assert_mbuf(m, 60, 0);
 }
 
@@ -89,7 +89,7 @@ test_ring_rx_empties_full_ring(void **state)
 		for (uint32_t i = 0; i < n; i++)
 			rig_send(rig, i, 100);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, RIG_SLOTS), n);
+		assert_int_equal(rig_rx(&rig->queue, pkts, RIG_SLOTS), n);
 		for (uint32_t i = 0; i < n; i++) {
 			uint16_t id;
 			uint32_t len;
@@ -116,7 +116,7 @@ test_ring_rx_chains_mbufs_for_long_frames(void **state)
 		struct rte_mbuf *m;
 
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		assert_true(m->nb_segs >= (len + RIG_ROOM - 1) / RIG_ROOM);
 		rig_assert_mbuf(m, len, i);
 		rig_assert_returned(rig, id);
@@ -134,8 +134,8 @@ test_ring_rx_drops_longer_than_the_most(void **state)
 
 	rig_send(rig, 1, 60);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1) +
-		vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1) +
+		rig_rx(&rig->queue, &m, 1), 1);
 	rig_assert_mbuf(m, 60, 1);
 	rig_assert_returned(rig, id);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
@@ -152,7 +152,7 @@ test_ring_rx_linear_drops_what_one_mbuf_cannot_hold(void **state)
 	rig_send_from(rig, 0, gpa, RIG_ROOM + 1);
 	rig_send(rig, 1, RIG_ROOM - 12);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 1);
 	rig_assert_mbuf(pkts[0], RIG_ROOM - 12, 1);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
 }
@@ -171,7 +171,7 @@ test_ring_rx_ext_puts_long_frames_in_one_segment(void **state)
 		struct rte_mbuf *m;
 
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		assert_int_equal(m->nb_segs, 1);
 		assert_true(RTE_MBUF_HAS_EXTBUF(m));
 		rig_assert_mbuf(m, long_lengths[i], i);
@@ -191,7 +191,7 @@ test_ring_rx_ext_drops_what_16_bits_cannot_tell(void **state)
 	rig_send_from(rig, 0, gpa, 65536);
 	rig_send(rig, 1, 60);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 1);
 	rig_assert_mbuf(pkts[0], 60, 1);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
 }
@@ -218,16 +218,16 @@ test_ring_rx_waits_for_mbufs(void **state)
 
 	rig_send(rig, 1, 60);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 0);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 0);
 	assert_int_equal(rig->queue.count.nombuf, 1);
 	rig_assert_nothing_used(rig);
 	rte_pktmbuf_free(held[0]);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 1);
 	assert_int_equal(rig->queue.count.nombuf, 2);
 	rig_assert_mbuf(pkts[0], 60, 0);
 	rig_assert_returned(rig, id);
 	rte_pktmbuf_free_bulk(&held[1], n - 1);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 1);
 	rig_assert_mbuf(pkts[0], 60, 1);
 }
 
@@ -243,14 +243,14 @@ test_ring_rx_waits_for_mbufs_of_long_frame(void **state)
 	rig_send_from(rig, 0, gpa, 9000);
 	guest_ring_publish(&rig->ring);
 	for (uint32_t i = 1; i < 5; i++) {
-		assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 2), 0);
+		assert_int_equal(rig_rx(&rig->queue, pkts, 2), 0);
 		assert_int_equal(rig->queue.count.nombuf, i);
 		rig_assert_nothing_used(rig);
 		/* What was taken for the attempt is back. */
 		assert_int_equal(rte_mempool_avail_count(rig_pool), 3);
 	}
 	rte_pktmbuf_free_bulk(held, n);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 2), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 2), 1);
 	rig_assert_mbuf(pkts[0], 9000, 0);
 }
 
@@ -264,14 +264,14 @@ test_ring_rx_disabled_discards(void **state)
 
 	rig->snap.enabled = false;
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 0);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 0);
 	rig_assert_returned(rig, first);
 	rig_assert_returned(rig, second);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_DISABLED], 2);
 	rig->snap.enabled = true;
 	rig_send(rig, 2, 60);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 4), 1);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 1);
 	rig_assert_mbuf(pkts[0], 60, 2);
 }
 
@@ -286,7 +286,7 @@ test_ring_rx_joins_frame_from_two_regions(void **state)
 		struct rte_mbuf *m;
 
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		rig_assert_mbuf(m, 70, in_low);
 		rig_assert_returned(rig, id);
 	}
@@ -306,7 +306,7 @@ test_ring_rx_reads_table_from_two_regions(void **state)
 		guest_net_fill(&rig->mem, seg, n, NULL, rig->v.hdr_len, 100, in_low);
 		id = guest_ring_add_indirect(&rig->ring, seg, n, RIG_HIGH - in_low);
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 		/* Ten bytes of header leave two more for the frame. */
 		assert_int_equal(m->pkt_len, 112 - rig->v.hdr_len);
 		rte_pktmbuf_free(m);
@@ -338,7 +338,7 @@ test_ring_rx_takes_table_at_end_of_chain(void **state)
 	d.flags |= GUEST_DESC_INDIRECT | GUEST_DESC_WRITE;
 	guest_ring_poke(&rig->ring, guest_ring_slot(&rig->ring, id, 1), &d);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	assert_int_equal(m->pkt_len, 60 - rig->v.hdr_len);
 	assert_true(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), m->pkt_len, 0,
 		rig->v.hdr_len));
@@ -366,7 +366,7 @@ test_ring_rx_joins_longest_chain(void **state)
 	else
 		id = guest_ring_add(&rig->ring, seg, n);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	rig_assert_mbuf(m, n - rig->v.hdr_len, 3);
 	rig_assert_returned(rig, id);
 }
@@ -394,7 +394,7 @@ test_ring_rx_fetches_again_when_segments_run_out(void **state)
 	}
 	guest_ring_publish(&rig->ring);
 	for (uint32_t k = 0; k < 8 && got < posted; k++)
-		got += vhostx_rx_burst(&rig->queue, &pkts[got], 64 - got);
+		got += rig_rx(&rig->queue, &pkts[got], 64 - got);
 	assert_int_equal(got, posted);
 	for (uint32_t i = 0; i < got; i++)
 		rig_assert_mbuf(pkts[i], 100 - rig->v.hdr_len, i);
@@ -409,7 +409,7 @@ test_ring_rx_counts(void **state)
 	rig_send(rig, 0, 60);
 	rig_send(rig, 1, 1000);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_rx_burst(&rig->queue, pkts, 2), 2);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 2), 2);
 	rte_pktmbuf_free_bulk(pkts, 2);
 	assert_int_equal(rig->queue.count.packets, 2);
 	assert_int_equal(rig->queue.count.bytes, 1060);

@@ -69,7 +69,7 @@ test_ring_tx_keeps_order_in_bursts(void **state)
 			pkts[i] = rig_mbuf(60 + i, i);
 		}
 		guest_ring_publish(&rig->ring);
-		assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, n), n);
+		assert_int_equal(rig_tx(&rig->queue, pkts, n), n);
 		for (uint32_t i = 0; i < n; i++)
 			rig_assert_frame(rig, 60 + i, i, 1);
 		rig_assert_nothing_used(rig);
@@ -84,17 +84,17 @@ test_ring_tx_leaves_frames_without_buffers(void **state)
 
 	for (uint32_t i = 0; i < 5; i++)
 		pkts[i] = rig_mbuf(60, i);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 5), 0);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 5), 0);
 	rig_post(rig, 0, RIG_SLOT_LEN);
 	rig_post(rig, 1, RIG_SLOT_LEN);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 5), 2);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 5), 2);
 	rig_assert_frame(rig, 60, 0, 1);
 	rig_assert_frame(rig, 60, 1, 1);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, &pkts[2], 3), 0);
+	assert_int_equal(rig_tx(&rig->queue, &pkts[2], 3), 0);
 	rig_post(rig, 2, RIG_SLOT_LEN);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, &pkts[2], 3), 1);
+	assert_int_equal(rig_tx(&rig->queue, &pkts[2], 3), 1);
 	rig_assert_frame(rig, 60, 2, 1);
 	/* The others are still the caller's. */
 	rte_pktmbuf_free_bulk(&pkts[3], 2);
@@ -184,7 +184,7 @@ test_ring_tx_merges_in_bursts(void **state)
 	guest_ring_publish(&rig->ring);
 	for (uint32_t i = 0; i < n; i++)
 		pkts[i] = rig_mbuf(120, i);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, n), n);
+	assert_int_equal(rig_tx(&rig->queue, pkts, n), n);
 	for (uint32_t i = 0; i < n; i++)
 		rig_assert_frame(rig, 120, i, 2);
 	rig_assert_nothing_used(rig);
@@ -198,11 +198,11 @@ test_ring_tx_merges_all_or_nothing(void **state)
 
 	rig_post(rig, 0, 100);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig_tx(&rig->queue, &m, 1), 0);
 	rig_assert_nothing_used(rig);
 	rig_post(rig, 1, 100);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig_tx(&rig->queue, &m, 1), 1);
 	rig_assert_frame(rig, 150, 1, 2);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 0);
 }
@@ -241,7 +241,7 @@ test_ring_tx_plain_drops_what_does_not_fit(void **state)
 	rig_post(rig, 0, rig->v.hdr_len + 100);
 	rig_post(rig, 1, rig->v.hdr_len + 100);
 	guest_ring_publish(&rig->ring);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 3), 3);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 3), 3);
 	rig_assert_frame(rig, 60, 1, 1);
 	rig_assert_frame(rig, 100, 2, 1);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
@@ -323,7 +323,7 @@ test_ring_tx_regress_burst_cut_by_pieces(void **state)
 		return;
 	for (uint32_t i = 0; i < 64; i++)
 		pkts[i] = rig_mbuf(60, i);
-	assert_int_equal(vhostx_tx_burst(&rig->queue, pkts, 64), 64);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 64), 64);
 	for (uint32_t i = 0; i < 64; i++)
 		rig_assert_frame(rig, 60, i, 1);
 }

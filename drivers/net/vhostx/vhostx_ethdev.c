@@ -277,6 +277,7 @@ static int
 dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 {
 	struct rte_eth_dev_data *data = dev->data;
+	const struct vhostx_bursts *const bursts = vhostx_bursts_best();
 	struct vhostx_port *port;
 	int ret;
 
@@ -299,8 +300,8 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 	data->promiscuous = 1;
 	data->all_multicast = 1;
 	dev->dev_ops = &ops;
-	dev->rx_pkt_burst = vhostx_rx_burst;
-	dev->tx_pkt_burst = vhostx_tx_burst;
+	dev->rx_pkt_burst = bursts->rx;
+	dev->tx_pkt_burst = bursts->tx;
 	dev->rx_queue_count = vhostx_rx_queue_count;
 	dev->rx_descriptor_status = vhostx_rx_descriptor_status;
 	dev->tx_descriptor_status = vhostx_tx_descriptor_status;

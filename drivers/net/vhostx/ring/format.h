@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * What every burst does on a ring of either format: one switch a step. Included by burst.c alone, through
+ * rx.h and tx.h.
+ */
+#ifndef VHOSTX_RING_FORMAT_H
+#define VHOSTX_RING_FORMAT_H
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "notify.h"
+#include "packed.h"
+#include "split.h"
+
+/* Chains per step: few enough that what is prefetched is still in the nearest cache when it is used. */
+#define STEP 64u
+
+static __rte_always_inline uint16_t
+ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
+{
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		return split_fetch(s, b, want, dir);
+	default:
+		return packed_fetch(s, b, want, dir);
+	}
+}
+
+static __rte_always_inline void
+ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	if (n == 0)
+		return;
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		split_take(s, b, n);
+		split_complete(s, b->chain, n);
+		break;
+	default:
+		packed_take(s, b, n);
+		packed_complete(s, b->chain, n);
+		break;
+	}
+}
+
+static __rte_always_inline void
+ring_notify(struct vhostx_queue *q, const struct vhostx_snapshot *s)
+{
+	bool wanted;
+
+	if (s->callfd < 0)
+		return;
+	/* F: what was completed before what the guest says it wants. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		wanted = split_wants_call(s);
+		break;
+	default:
+		wanted = packed_wants_call(s);
+		break;
+	}
+	if (!wanted) {
+		q->count.no_calls++;
+		return;
+	}
+	vhostx_eventfd_signal(s->callfd, s->call_blocks);
+	q->count.calls++;
+}
+
+static __rte_noinline void
+count_group(struct vhostx_counters *count, const struct rte_mbuf *m)
+{
+	const struct rte_ether_addr *dst = rte_pktmbuf_mtod(m, const struct rte_ether_addr *);
+
+	if (m->data_len >= sizeof(*dst) && rte_is_broadcast_ether_addr(dst))
+		count->broadcast++;
+	else
+		count->multicast++;
+}
+
+/* Count a packet of @a len bytes that is, or was, in @a m; packets and bytes are summed by the caller. */
+static __rte_always_inline void
+count_packet(struct vhostx_counters *count, const struct rte_mbuf *m, uint32_t len)
+{
+	count->sizes[vhostx_size_class(len)]++;
+	if (unlikely(*rte_pktmbuf_mtod(m, const uint8_t *) & 1))
+		count_group(count, m);
+}
+
+/* The ring cannot be trusted any more. Later bursts see ring->fault and stay away. */
+static __rte_noinline __rte_cold void
+ring_report(struct vhostx_queue *q, const struct vhostx_snapshot *s)
+{
+	q->count.drops[s->ring->fault]++;
+	vhostx_eventfd_signal(q->wakefd, false);
+}
+
+#endif /* VHOSTX_RING_FORMAT_H */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The rx burst, guest to host: fetch, move, complete, notify. Included by burst.c alone.
+ */
+#ifndef VHOSTX_RING_RX_H
+#define VHOSTX_RING_RX_H
+
+#include <rte_malloc.h>
+
+#include "../vhostx_compat.h"
+#include "burst.h"
+#include "copy.h"
+#include "format.h"
+
+/* Fill in what a pool's mbuf does not have yet. */
+static __rte_always_inline void
+rx_rearm(const struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
+{
+	vhostx_mbuf_rearm(m, q->rearm);
+	m->ol_flags = 0;
+	m->packet_type = 0;
+	m->pkt_len = len;
+	m->data_len = len;
+	m->vlan_tci = 0;
+}
+
+/* A packet of up to 64 KiB in one external buffer: the one allocation outside the pool (ext-buffer=1). */
+static bool
+rx_attach(struct rte_mbuf *m, uint32_t len)
+{
+	uint32_t size = RTE_PKTMBUF_HEADROOM + len + sizeof(struct rte_mbuf_ext_shared_info);
+	struct rte_mbuf_ext_shared_info *shinfo;
+	uint16_t buf_len;
+	void *buf;
+
+	size = RTE_ALIGN_CEIL(size, sizeof(uintptr_t));
+	if (size > UINT16_MAX)
+		return false;
+	buf_len = size;
+	buf = rte_malloc(NULL, buf_len, RTE_CACHE_LINE_SIZE);
+	if (buf == NULL)
+		return false;
+	shinfo = rte_pktmbuf_ext_shinfo_init_helper(buf, &buf_len,
+		(rte_mbuf_extbuf_free_callback_t)(void *)rte_free, buf);
+	if (shinfo == NULL) {
+		rte_free(buf);
+		return false;
+	}
+	rte_pktmbuf_attach_extbuf(m, buf, rte_malloc_virt2iova(buf), buf_len, shinfo);
+	rte_pktmbuf_reset_headroom(m);
+	m->data_len = len;
+	return true;
+}
+
+/* Chain mbufs to @a m until @a len bytes have room; each gets its data_len. */
+static bool
+rx_extend(struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
+{
+	struct rte_mbuf *last = m;
+	uint32_t room = q->room;
+
+	m->data_len = room;
+	while (room < len) {
+		struct rte_mbuf *next = rte_pktmbuf_alloc(q->pool);
+
+		if (next == NULL)
+			return false;
+		next->data_len = RTE_MIN(len - room, (uint32_t)rte_pktmbuf_tailroom(next));
+		room += next->data_len;
+		last->next = next;
+		last = next;
+		m->nb_segs++;
+	}
+	return true;
+}
+
+/* What became of a chain that the fast path did not take. */
+enum rx_result {
+	RX_TAKEN,  /* the packet is in the mbuf */
+	RX_DROP,   /* the chain goes back, the mbuf is unused */
+	RX_NO_MBUF /* the chain stays on the ring */
+};
+
+/* Find room for @a len bytes in @a m: as it is, external or chained. */
+static enum rx_result
+rx_make_room(struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
+{
+	rx_rearm(q, m, len);
+	if (len <= q->room)
+		return RX_TAKEN;
+	if (q->ext && rx_attach(m, len))
+		return RX_TAKEN;
+	if (q->linear || len > VHOSTX_PACKET_MAX) {
+		q->count.drops[VHOSTX_OVERSIZE]++;
+		return RX_DROP;
+	}
+	if (rx_extend(q, m, len))
+		return RX_TAKEN;
+	rte_pktmbuf_free(m->next);
+	m->next = NULL;
+	m->nb_segs = 1;
+	return RX_NO_MBUF;
+}
+
+static __rte_noinline enum rx_result
+rx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	const struct vhostx_chain *c, struct rte_mbuf *m)
+{
+	struct vhostx_cursor from;
+	enum rx_result result;
+	uint32_t left;
+
+	if (c->fault != VHOSTX_NO_CAUSE) {
+		q->count.drops[c->fault]++;
+		return RX_DROP;
+	}
+	if (c->total <= s->hdr_len) {
+		q->count.drops[VHOSTX_BAD_LENGTH]++;
+		return RX_DROP;
+	}
+	left = c->total - s->hdr_len;
+	result = rx_make_room(q, m, left);
+	if (result != RX_TAKEN)
+		return result;
+	from = vhostx_cursor_begin(b, c);
+	vhostx_cursor_skip(&from, s->hdr_len);
+	for (; m != NULL; m = m->next) {
+		left -= m->data_len;
+		vhostx_cursor_read(&from, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, left);
+	}
+	return RX_TAKEN;
+}
+
+/* Take the VLAN tag off, if there is one in the first segment. */
+static __rte_noinline void
+rx_strip(struct rte_mbuf *m)
+{
+	if (m->data_len >= sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
+		rte_vlan_strip(m);
+}
+
+/* Copy chains into the mbufs that @a pkts holds; returns packets, and in @a taken chains. */
+static __rte_always_inline uint16_t
+rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken)
+{
+	const uint32_t hdr_len = s->hdr_len;
+	const uint32_t room = q->room;
+	uint64_t bytes = 0;
+	uint16_t done = 0;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct vhostx_chain *c = &b->chain[i];
+		const uint32_t len = c->total - hdr_len;
+		struct rte_mbuf *m = pkts[done];
+
+		/* A chain not longer than its header wraps len round; one of 0 bytes more is refused too. */
+		if (likely(c->fault == VHOSTX_NO_CAUSE && c->nspill == 0 && len - 1 < room)) {
+			rx_rearm(q, m, len);
+			rte_memcpy(rte_pktmbuf_mtod(m, void *), c->va + hdr_len, len);
+		} else {
+			const enum rx_result result = rx_general(q, s, b, c, m);
+
+			if (result == RX_NO_MBUF)
+				break;
+			if (result == RX_DROP)
+				continue;
+		}
+		count_packet(&q->count, m, len);
+		if (unlikely(q->strip))
+			rx_strip(m);
+		bytes += len;
+		done++;
+	}
+	q->count.packets += done;
+	q->count.bytes += bytes;
+	*taken = i;
+	return done;
+}
+
+/* Get as many mbufs as the pool has, up to @a n. */
+static __rte_always_inline uint16_t
+rx_alloc(struct vhostx_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	while (unlikely(rte_mempool_get_bulk(q->pool, (void **)pkts, n) != 0)) {
+		n /= 2;
+		if (n == 0)
+			break;
+	}
+	return n;
+}
+
+/* Receive up to @a want packets in one step. Returns packets, and in @a taken chains. */
+static __rte_always_inline uint16_t
+rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
+	struct rte_mbuf **pkts, uint16_t want, uint16_t *taken)
+{
+	const uint16_t found = ring_fetch(s, b, want, 0);
+	uint16_t n, done;
+
+	*taken = 0;
+	if (found == 0)
+		return 0;
+	n = rx_alloc(q, pkts, found);
+	done = rx_move(q, s, b, n, pkts, taken);
+	if (unlikely(*taken < found))
+		q->count.nombuf++;
+	if (unlikely(done < n))
+		rte_mempool_put_bulk(q->pool, (void **)&pkts[done], n - done);
+	ring_complete(s, b, *taken);
+	return done;
+}
+
+static __rte_always_inline uint16_t
+rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
+{
+	struct vhostx_batch batch;
+	uint16_t want, taken;
+	uint16_t chains = 0; /* bounds the loop: a guest may send bad chains as fast as they are dropped */
+	uint16_t done = 0;
+
+	do {
+		want = RTE_MIN((uint16_t)(nb - chains), STEP);
+		done += rx_step(q, s, &batch, &pkts[done], want, &taken);
+		chains += taken;
+	} while ((taken == want || (batch.full && taken != 0)) && chains < nb);
+	if (chains != 0)
+		ring_notify(q, s);
+	return done;
+}
+
+/* A ring that is started but disabled: "must process and discard any TX packets" (vhost-user). */
+static __rte_noinline void
+rx_discard(struct vhostx_queue *q, const struct vhostx_snapshot *s)
+{
+	struct vhostx_batch batch;
+	const uint16_t n = ring_fetch(s, &batch, STEP, 0);
+
+	if (n == 0)
+		return;
+	q->count.drops[VHOSTX_DISABLED] += n;
+	ring_complete(s, &batch, n);
+	ring_notify(q, s);
+}
+
+#endif /* VHOSTX_RING_RX_H */

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The tx burst, host to guest: fetch, move, complete, notify. Included by burst.c alone.
+ */
+#ifndef VHOSTX_RING_TX_H
+#define VHOSTX_RING_TX_H
+
+#include <linux/virtio_net.h>
+
+#include <rte_ether.h>
+
+#include "../vhostx_compat.h"
+#include "burst.h"
+#include "copy.h"
+#include "format.h"
+
+/* The header in front of a packet that takes @a chains chains (virtio 1.3, 5.1.6). */
+static __rte_always_inline struct virtio_net_hdr_mrg_rxbuf
+tx_header(uint16_t chains)
+{
+	return (struct virtio_net_hdr_mrg_rxbuf){ .num_buffers = chains };
+}
+
+/* mbuf flags that need the general path. */
+#define TX_GENERAL RTE_MBUF_F_TX_VLAN
+
+/* A packet as it goes into the chains: a prefix, made here, then the mbuf from some byte on. */
+struct tx_source {
+	struct vhostx_mbuf_cursor body;
+	uint32_t len;         /* bytes in all */
+	uint32_t prefix_len;  /* bytes of prefix */
+	uint32_t prefix_done; /* bytes of prefix that were written */
+	uint8_t prefix[sizeof(struct virtio_net_hdr_mrg_rxbuf) + sizeof(struct rte_ether_hdr) +
+		sizeof(struct rte_vlan_hdr)];
+};
+
+/* Append @a n bytes of the packet to the prefix. */
+static bool
+source_pull(struct tx_source *src, uint32_t n)
+{
+	const uint8_t *data;
+	uint32_t part;
+
+	while (n != 0) {
+		part = vhostx_mbuf_next(&src->body, n, &data);
+		if (part == 0)
+			return false;
+		memcpy(&src->prefix[src->prefix_len], data, part);
+		src->prefix_len += part;
+		n -= part;
+	}
+	return true;
+}
+
+/* Room for the virtio-net header, then the Ethernet addresses and the VLAN tag if one is asked for. */
+static bool
+source_begin(struct tx_source *src, const struct rte_mbuf *m, uint32_t hdr_len)
+{
+	struct rte_vlan_hdr tag = { 0 };
+	uint16_t word;
+
+	src->body = (struct vhostx_mbuf_cursor){ .seg = m };
+	src->prefix_len = hdr_len;
+	src->prefix_done = 0;
+	src->len = hdr_len + m->pkt_len;
+	if (!(m->ol_flags & RTE_MBUF_F_TX_VLAN))
+		return true;
+	if (!source_pull(src, 2 * RTE_ETHER_ADDR_LEN))
+		return false;
+	word = rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN);
+	memcpy(&src->prefix[src->prefix_len], &word, sizeof(word));
+	tag.vlan_tci = rte_cpu_to_be_16(m->vlan_tci);
+	memcpy(&src->prefix[src->prefix_len + sizeof(word)], &tag.vlan_tci, sizeof(tag.vlan_tci));
+	src->prefix_len += sizeof(tag);
+	src->len += sizeof(tag);
+	return true;
+}
+
+/* Write the next @a n bytes of the packet into a chain. */
+static void
+source_write(struct tx_source *src, struct vhostx_cursor *to, uint32_t n)
+{
+	const uint32_t part = RTE_MIN(n, src->prefix_len - src->prefix_done);
+
+	vhostx_cursor_write(to, &src->prefix[src->prefix_done], part, n - part);
+	src->prefix_done += part;
+	vhostx_cursor_write_mbuf(to, &src->body, n - part);
+}
+
+/* What became of a packet that the fast path did not take. */
+enum tx_result {
+	TX_SENT,  /* it is in the chains */
+	TX_DROP,  /* it will never fit */
+	TX_RETRY, /* chains that are wrong were passed over: try the next ones */
+	TX_MORE   /* it needs more chains than were fetched */
+};
+
+/* How many chains from @a c on take @a need bytes? They are n at most; wrong ones end the search. */
+static enum tx_result
+tx_span(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_chain *c, uint16_t n,
+	uint64_t need, uint16_t *chains)
+{
+	uint64_t total = 0;
+	uint16_t k = 0;
+
+	while (k < n && total < need) {
+		const bool is_short = c[k].total < s->hdr_len;
+
+		total += c[k].total;
+		k++;
+		if (likely(c[k - 1].fault == VHOSTX_NO_CAUSE && !is_short)) {
+			if (s->mergeable)
+				continue;
+			break;
+		}
+		/* Those before it go back empty as well: a packet's buffers follow one another. */
+		q->count.drops[is_short && c[k - 1].fault == VHOSTX_NO_CAUSE ?
+			VHOSTX_BAD_LENGTH : c[k - 1].fault]++;
+		*chains = k;
+		return TX_RETRY;
+	}
+	*chains = k;
+	if (total >= need)
+		return TX_SENT;
+	return s->mergeable ? TX_MORE : TX_DROP;
+}
+
+/* Copy a packet, with its header, into @a chains chains. */
+static void
+tx_scatter(const struct vhostx_batch *b, struct vhostx_chain *c, uint16_t chains,
+	struct tx_source *src, uint32_t hdr_len)
+{
+	const struct virtio_net_hdr_mrg_rxbuf hdr = tx_header(chains);
+	uint32_t left = src->len;
+
+	memcpy(src->prefix, &hdr, hdr_len);
+	for (uint16_t k = 0; k < chains; k++) {
+		struct vhostx_cursor to = vhostx_cursor_begin(b, &c[k]);
+
+		c[k].used_len = RTE_MIN(left, c[k].total);
+		source_write(src, &to, c[k].used_len);
+		left -= c[k].used_len;
+	}
+}
+
+/* A packet of any shape into chains of any shape; @a chains and @a len get what it took. */
+static __rte_noinline enum tx_result
+tx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
+	uint16_t first, uint16_t n, const struct rte_mbuf *m, uint16_t *chains, uint32_t *len)
+{
+	struct vhostx_chain *c = &b->chain[first];
+	struct tx_source src;
+	enum tx_result result;
+
+	*chains = 0;
+	if (!source_begin(&src, m, s->hdr_len)) {
+		q->count.drops[VHOSTX_RUNT]++;
+		return TX_DROP;
+	}
+	result = tx_span(q, s, c, n - first, src.len, chains);
+	if (result == TX_SENT) {
+		tx_scatter(b, c, *chains, &src, s->hdr_len);
+		*len = src.len - s->hdr_len;
+		return TX_SENT;
+	}
+	if (result == TX_DROP)
+		q->count.drops[VHOSTX_OVERSIZE]++;
+	if (result != TX_RETRY)
+		*chains = 0;
+	return result;
+}
+
+/* The packet fits one chain of one segment: the common case. */
+static __rte_always_inline void
+tx_copy(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
+{
+	const struct virtio_net_hdr_mrg_rxbuf hdr = tx_header(1);
+
+	memcpy(c->va, &hdr, hdr_len == sizeof(hdr) ? sizeof(hdr) : sizeof(hdr.hdr));
+	rte_memcpy(c->va + hdr_len, rte_pktmbuf_mtod(m, const void *), m->data_len);
+	c->used_len = hdr_len + m->data_len;
+}
+
+/* What one step of tx did. */
+struct tx_done {
+	uint16_t packets; /* taken over, sent or dropped */
+	uint16_t chains;  /* used up */
+	bool more;        /* the next packet needs more chains than were fetched */
+};
+
+static __rte_always_inline struct tx_done
+tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n,
+	struct rte_mbuf **pkts, uint16_t nb)
+{
+	struct tx_done done = { 0 };
+	uint64_t sent = 0, bytes = 0;
+
+	while (done.packets < nb && done.chains < n) {
+		struct vhostx_chain *c = &b->chain[done.chains];
+		const struct rte_mbuf *m = pkts[done.packets];
+		enum tx_result result = TX_SENT;
+		uint32_t len = m->data_len;
+		uint16_t chains = 1;
+
+		if (likely(c->fault == VHOSTX_NO_CAUSE && c->nspill == 0 && m->nb_segs == 1 &&
+				(m->ol_flags & TX_GENERAL) == 0 && c->len >= len + s->hdr_len))
+			tx_copy(c, m, s->hdr_len);
+		else
+			result = tx_general(q, s, b, done.chains, n, m, &chains, &len);
+		if (unlikely(result == TX_MORE)) {
+			done.more = true;
+			break;
+		}
+		done.chains += chains;
+		done.packets += result != TX_RETRY;
+		if (likely(result == TX_SENT)) {
+			count_packet(&q->count, m, len);
+			sent++;
+			bytes += len;
+		}
+	}
+	q->count.packets += sent;
+	q->count.bytes += bytes;
+	return done;
+}
+
+/* Did the fetch see all that there can ever be: all that it has room for, or the whole ring? */
+static bool
+tx_saw_all(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	uint32_t slots = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		slots += b->chain[i].ndesc;
+	return n == VHOSTX_CHAINS || b->full || slots >= s->size;
+}
+
+/*
+ * Send what fits. A packet that takes more chains than were fetched has them fetched again, four times as
+ * many: only long packets in short mergeable buffers come here.
+ */
+static __rte_always_inline uint16_t
+tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
+{
+	struct vhostx_batch batch;
+	struct tx_done step;
+	uint32_t chains = 0;
+	uint32_t shift = 0;
+	uint16_t done = 0;
+	uint16_t want, n;
+
+	while (done < nb) {
+		want = RTE_MIN((uint32_t)(nb - done) << shift, shift == 0 ? STEP : VHOSTX_CHAINS);
+		n = ring_fetch(s, &batch, want, VRING_DESC_F_WRITE);
+		step = tx_move(q, s, &batch, n, &pkts[done], nb - done);
+		ring_complete(s, &batch, step.chains);
+		chains += step.chains;
+		done += step.packets;
+		if (likely(step.packets != 0)) {
+			if (n < want && !batch.full)
+				break;
+			continue;
+		}
+		/* Bad chains alone end the burst as well: a guest may supply them for ever. */
+		if (!step.more || step.chains != 0)
+			break;
+		if (tx_saw_all(s, &batch, n)) {
+			q->count.drops[VHOSTX_OVERSIZE]++;
+			done++;
+		} else if (n < want) {
+			break;
+		}
+		shift += 2;
+	}
+	if (chains != 0)
+		ring_notify(q, s);
+	if (unlikely(done < nb))
+		q->count.no_chain++;
+	return done;
+}
+
+#endif /* VHOSTX_RING_TX_H */
