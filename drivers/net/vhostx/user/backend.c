@@ -5,115 +5,17 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../vhostx_log.h"
-#include "backend.h"
+#include "backend_call.h"
 
 /* Most entries of a ring (virtio 1.3, 2.7 and 2.8). */
 #define BACKEND_RING_MAX 32768u
 
-/* One message under way. */
-struct backend_call {
-	struct vhostx_backend *be;
-	struct vhostx_msg *msg;
-	struct vhostx_msg *reply;
-	char why[160]; /* set by whoever returns an error */
-};
-
 /* Handles one request that was checked. @return 0, or -errno after backend_fail(). */
 typedef int (*backend_handler)(struct backend_call *call);
-
-/* Note why the request fails; what becomes of the connection is added where that is decided. */
-static int __rte_format_printf(3, 4)
-backend_fail(struct backend_call *call, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(call->why, sizeof(call->why), fmt, args);
-	va_end(args);
-	return err;
-}
-
-static void
-backend_reply_u64(struct backend_call *call, uint64_t value)
-{
-	call->reply->payload.u64 = value;
-	call->reply->header.size = sizeof(value);
-}
-
-/* --- rings ------------------------------------------------------------------------------------ */
-
-static void
-backend_pause(const struct vhostx_backend *be, uint16_t idx)
-{
-	be->ops->pause(be->ctx, idx);
-}
-
-static void
-backend_resume(const struct vhostx_backend *be, uint16_t idx)
-{
-	if (be->vring[idx].started)
-		be->ops->resume(be->ctx, idx);
-}
-
-static void
-backend_pause_all(const struct vhostx_backend *be)
-{
-	for (uint16_t i = 0; i < be->nr_vrings; i++)
-		backend_pause(be, i);
-}
-
-static void
-backend_resume_all(const struct vhostx_backend *be)
-{
-	for (uint16_t i = 0; i < be->nr_vrings; i++)
-		backend_resume(be, i);
-}
-
-/* Put @a fd (-1: none) in the place of a file that no burst uses any more. */
-static void
-backend_keep_fd(int *slot, int fd)
-{
-	if (*slot >= 0)
-		close(*slot);
-	*slot = fd;
-}
-
-/* The file of a SET_VRING_KICK, _CALL or _ERR becomes the caller's; -1 if the message has none. */
-static int
-backend_take_fd(struct vhostx_msg *msg)
-{
-	int fd;
-
-	if (msg->nr_fds == 0)
-		return -1;
-	fd = msg->fds[0];
-	msg->fds[0] = -1;
-	return fd;
-}
-
-/*
- * Is the message's file, if it has one, an eventfd (or of its kin, which refuse a write)? A pipe or a
- * socket whose other end is closed would end the process by SIGPIPE when a poller writes to it.
- */
-static int
-backend_check_eventfd(struct backend_call *call)
-{
-	struct stat st;
-
-	if (call->msg->nr_fds == 0)
-		return 0;
-	if (fstat(call->msg->fds[0], &st) == 0 && (st.st_mode & S_IFMT) == 0)
-		return 0;
-	return backend_fail(call, -EINVAL, "its file is no eventfd");
-}
 
 /* A ring that is paused leaves the state "started"; what else was said of it stays. */
 static void
@@ -286,83 +188,6 @@ handle_net_set_mtu(struct backend_call *call)
 	return 0;
 }
 
-/* --- memory ----------------------------------------------------------------------------------- */
-
-static struct vhostx_region_desc
-backend_region(const struct vhostx_msg_region *region)
-{
-	return (struct vhostx_region_desc) {
-		.gpa = region->gpa, .size = region->size,
-		.uva = region->uva, .mmap_offset = region->mmap_offset,
-	};
-}
-
-/*
- * Take the outcome of building a table. If there is one it takes the place of the old, between two
- * bursts of every ring; else the old stays.
- */
-static int
-backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, const char *why)
-{
-	struct vhostx_backend *be = call->be;
-	struct vhostx_mem *old = be->mem;
-
-	if (ret == -EINVAL || ret == -ENOENT)
-		return backend_fail(call, ret, "%s", why);
-	if (ret != 0)
-		return backend_fail(call, ret, "%s (%s)", why, strerror(-ret));
-	backend_pause_all(be);
-	be->mem = mem;
-	be->mem_changes++;
-	vhostx_mem_free(old);
-	backend_resume_all(be);
-	return 0;
-}
-
-static int
-handle_set_mem_table(struct backend_call *call)
-{
-	const struct vhostx_msg_memory *memory = &call->msg->payload.memory;
-	struct vhostx_region_desc desc[VHOSTX_MSG_FDS];
-	struct vhostx_mem *mem = NULL;
-	const char *why = NULL;
-	int ret;
-
-	for (uint32_t i = 0; i < memory->nr; i++)
-		desc[i] = backend_region(&memory->region[i]);
-	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, &mem, &why);
-	return backend_use_memory(call, ret, mem, why);
-}
-
-static int
-handle_get_max_mem_slots(struct backend_call *call)
-{
-	backend_reply_u64(call, VHOSTX_MEM_SLOTS);
-	return 0;
-}
-
-static int
-handle_add_mem_reg(struct backend_call *call)
-{
-	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
-	struct vhostx_mem *mem = NULL;
-	const char *why = NULL;
-	int ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], &mem, &why);
-
-	return backend_use_memory(call, ret, mem, why);
-}
-
-static int
-handle_rem_mem_reg(struct backend_call *call)
-{
-	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
-	struct vhostx_mem *mem = NULL;
-	const char *why = NULL;
-	int ret = vhostx_mem_remove(call->be->mem, &desc, &mem, &why);
-
-	return backend_use_memory(call, ret, mem, why);
-}
-
 /* --- one ring --------------------------------------------------------------------------------- */
 
 static int
@@ -502,7 +327,7 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_SET_FEATURES] = handle_set_features,
 	[VHOSTX_SET_OWNER] = handle_set_owner,
 	[VHOSTX_RESET_OWNER] = handle_reset_owner,
-	[VHOSTX_SET_MEM_TABLE] = handle_set_mem_table,
+	[VHOSTX_SET_MEM_TABLE] = vhostx_handle_set_mem_table,
 	[VHOSTX_SET_VRING_NUM] = handle_set_vring_num,
 	[VHOSTX_SET_VRING_ADDR] = handle_set_vring_addr,
 	[VHOSTX_SET_VRING_BASE] = handle_set_vring_base,
@@ -516,9 +341,9 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_SET_VRING_ENABLE] = handle_set_vring_enable,
 	[VHOSTX_NET_SET_MTU] = handle_net_set_mtu,
 	[VHOSTX_RESET_DEVICE] = handle_reset_device,
-	[VHOSTX_GET_MAX_MEM_SLOTS] = handle_get_max_mem_slots,
-	[VHOSTX_ADD_MEM_REG] = handle_add_mem_reg,
-	[VHOSTX_REM_MEM_REG] = handle_rem_mem_reg,
+	[VHOSTX_GET_MAX_MEM_SLOTS] = vhostx_handle_get_max_mem_slots,
+	[VHOSTX_ADD_MEM_REG] = vhostx_handle_add_mem_reg,
+	[VHOSTX_REM_MEM_REG] = vhostx_handle_rem_mem_reg,
 	[VHOSTX_SET_STATUS] = handle_set_status,
 	[VHOSTX_GET_STATUS] = handle_get_status,
 };

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Messages about guest memory: whole tables, and single regions that come and go.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "backend_call.h"
+
+static struct vhostx_region_desc
+backend_region(const struct vhostx_msg_region *region)
+{
+	return (struct vhostx_region_desc) {
+		.gpa = region->gpa, .size = region->size,
+		.uva = region->uva, .mmap_offset = region->mmap_offset,
+	};
+}
+
+/*
+ * Take the outcome of building a table. If there is one it takes the place of the old, between two
+ * bursts of every ring; else the old stays.
+ */
+static int
+backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, const char *why)
+{
+	struct vhostx_backend *be = call->be;
+	struct vhostx_mem *old = be->mem;
+
+	if (ret == -EINVAL || ret == -ENOENT)
+		return backend_fail(call, ret, "%s", why);
+	if (ret != 0)
+		return backend_fail(call, ret, "%s (%s)", why, strerror(-ret));
+	backend_pause_all(be);
+	be->mem = mem;
+	be->mem_changes++;
+	vhostx_mem_free(old);
+	backend_resume_all(be);
+	return 0;
+}
+
+int
+vhostx_handle_set_mem_table(struct backend_call *call)
+{
+	const struct vhostx_msg_memory *memory = &call->msg->payload.memory;
+	struct vhostx_region_desc desc[VHOSTX_MSG_FDS];
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	int ret;
+
+	for (uint32_t i = 0; i < memory->nr; i++)
+		desc[i] = backend_region(&memory->region[i]);
+	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, &mem, &why);
+	return backend_use_memory(call, ret, mem, why);
+}
+
+int
+vhostx_handle_get_max_mem_slots(struct backend_call *call)
+{
+	backend_reply_u64(call, VHOSTX_MEM_SLOTS);
+	return 0;
+}
+
+int
+vhostx_handle_add_mem_reg(struct backend_call *call)
+{
+	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	int ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], &mem, &why);
+
+	return backend_use_memory(call, ret, mem, why);
+}
+
+int
+vhostx_handle_rem_mem_reg(struct backend_call *call)
+{
+	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	int ret = vhostx_mem_remove(call->be->mem, &desc, &mem, &why);
+
+	return backend_use_memory(call, ret, mem, why);
+}
