@@ -23,6 +23,9 @@ dpdk_version() { pkg-config --modversion libdpdk; }
 # Where get-dpdk-source.sh puts the source of DPDK version $1.
 dpdk_source_dir() { printf '%s/.deps/dpdk-%s\n' "$top" "$1"; }
 
+# Where get-guest-kernel.sh puts the kernel of the tests' virtual machines.
+guest_kernel_dir() { printf '%s/.deps/guest-linux\n' "$top"; }
+
 # Does a folder of path $1 (made absolute, links followed) let everybody write? The EAL refuses plugins there.
 path_is_world_writable() {
     local dir

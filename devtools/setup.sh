@@ -19,6 +19,9 @@ packages=(
     libcmocka-dev      # unit tests
     python3-pytest     # end-to-end tests
     python3-sphinx     # guides
+    # tests with virtual machines
+    qemu-system-x86 busybox-static iperf3 ethtool
+    iproute2           # network namespaces
 )
 
 missing_packages() {
@@ -80,6 +83,9 @@ if [ "$fetch" = yes ]; then
         "$top/devtools/get-dpdk-source.sh"
     fi
 fi
+
+# The tests with virtual machines are skipped where there is no kernel for them.
+"$top/devtools/get-guest-kernel.sh" || note "going on without"
 
 step "build"
 cd "$top"

@@ -78,7 +78,7 @@ units() { # heading build-dir wrapper test-selection meson-options...
 
 end_to_end() {
     local folders=() dir status=0
-    for dir in app/test-vhostx/e2e app/test-vhostx/dts; do
+    for dir in app/test-vhostx/e2e app/test-vhostx/dts app/test-vhostx/guests; do
         [ -z "$(find "$dir" -name 'test_*.py' 2>/dev/null)" ] || folders+=("$dir")
     done
     [ "${#folders[@]}" -gt 0 ] || return 0

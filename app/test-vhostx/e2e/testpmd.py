@@ -54,7 +54,7 @@ def lcore_options(worker_index):
     return [f"--lcores=0@{main},1@{worker}", "--main-lcore=0"]
 
 
-def _die_with_parent():
+def die_with_parent():
     """In the child: be killed when the test run ends without a clean-up."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
@@ -90,7 +90,7 @@ class Testpmd:
             self._proc = subprocess.Popen(
                 self.argv, stdin=slave, stdout=slave, stderr=slave,
                 env={**os.environ, "RUNTIME_DIRECTORY": self.runtime_dir, **env},
-                start_new_session=True, preexec_fn=_die_with_parent,
+                start_new_session=True, preexec_fn=die_with_parent,
                 restore_signals=not self._ignore_sigpipe)
         except OSError:
             os.close(master)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+"""A host, that is testpmd with net_vhostx ports, and the guests on these ports."""
+
+import shlex
+import subprocess
+
+from rig import Rig, assert_driver, queue_args
+
+from guest import Guest
+from image import CHECKOUT
+from net import End
+
+GUEST_CONFIG = CHECKOUT / "devtools" / "guest-config.py"
+MEMORY = "256M"
+
+
+def guest_config(*options):
+    """What guest-config.py prints for a guest, as QEMU's arguments."""
+    done = subprocess.run(["/usr/bin/python3", GUEST_CONFIG, "qemu", "--tcg", "--memory", MEMORY,
+                           *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return shlex.split(done.stdout.replace("\\\n", ""))
+
+
+class GuestRig:
+    """Starts testpmd and guests in one folder, and sees to it that all end."""
+
+    def __init__(self, setup, folder, boot_image):
+        self.setup = setup
+        self.folder = folder
+        self._image = boot_image
+        self._rig = Rig(setup, folder)
+        self.guests = []
+        self.pmd = None
+        self.queues = 1
+        self.client = False
+
+    @property
+    def failed(self):
+        """Whether a test of this rig has failed."""
+        return self._rig.failed
+
+    @failed.setter
+    def failed(self, value):
+        self._rig.failed = value
+
+    def processes(self):
+        """All that run or ran."""
+        return [*self._rig.processes, *self.guests]
+
+    def socket(self, port):
+        """Path of a port's socket."""
+        return self.folder / f"port{port}.sock"
+
+    def host(self, *, ports=2, queues=1, vdevs=(), args=(), eal=(), start=True, **devargs):
+        """A testpmd that forwards between its ports in pairs; other vdevs come last."""
+        self.queues = queues
+        self.client = bool(devargs.get("client"))
+        options = self.setup.load()
+        for port in range(ports):
+            options += ["--vdev", self.setup.device(port, iface=self.socket(port), queues=queues,
+                                                    **devargs)]
+        for vdev in vdevs:
+            options += ["--vdev", vdev]
+        self.pmd = self._rig.launch("host", [*options, *eal],
+                                    ["--nb-cores=1", *queue_args(queues), *args],
+                                    hugepages=False)
+        for port in range(ports):
+            assert_driver(self.pmd, self.setup.driver, port)
+        if start:
+            self.pmd.start()
+        return self.pmd
+
+    def guest(self, port, *options, cpus=1, device=""):
+        """A guest on a port, configured by guest-config.py; not up yet.
+
+        options go to guest-config.py, device is more properties of the device.
+        """
+        arguments = guest_config("--socket", str(self.socket(port)),
+                                 "--mode", "client" if self.client else "server", *options)
+        if device:
+            arguments[-1] += f",{device}"
+        guest = Guest(f"guest{len(self.guests)}", self.folder, self._image, arguments, cpus=cpus)
+        self.guests.append(guest)
+        return guest
+
+    def pair(self, *options, **keywords):
+        """Two guests on ports 0 and 1 that reach each other, as ends 1 and 2."""
+        both = [self.guest(port, *options, **keywords) for port in (0, 1)]
+        ends = [End(guest.wait_boot(), number + 1).configure()
+                for number, guest in enumerate(both)]
+        ends[0].reach(ends[1])
+        return ends
+
+    def end_guests(self):
+        """End all guests and forget them; the host goes on."""
+        for guest in self.guests:
+            guest.kill()
+        self.guests.clear()
+
+    def end(self):
+        """End everything; what went wrong at the end."""
+        self.end_guests()
+        return self._rig.end()

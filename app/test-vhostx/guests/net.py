@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+"""What two ends of a network do to each other: addresses, ping, iperf3, files, counters.
+
+An end is anything with run(), attempt() and spawn(): a guest, or a network
+namespace of this machine.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+IPERF_PORT = 5201
+FILE_KIB = 2048
+V4, V6 = "10.9.9.{}", "fd00:99::{}"
+
+
+@dataclass
+class End:
+    """One end with its number on the network and the name of its interface."""
+
+    host: object
+    number: int
+    interface: str = "eth0"
+
+    @property
+    def v4(self):
+        """Its IPv4 address."""
+        return V4.format(self.number)
+
+    @property
+    def v6(self):
+        """Its IPv6 address."""
+        return V6.format(self.number)
+
+    def configure(self, mtu=None):
+        """Give the interface its addresses, and switch it on."""
+        dev = self.interface
+        # an address that is tried out first cannot be used at once
+        self.host.run(f"echo 0 >/proc/sys/net/ipv6/conf/{dev}/accept_dad")
+        if mtu:
+            self.host.run(f"ip link set {dev} mtu {mtu}")
+        self.host.run(f"ip link set {dev} up")
+        self.host.run(f"ip addr add {self.v4}/24 dev {dev}")
+        self.host.run(f"ip -6 addr add {self.v6}/64 dev {dev}")
+        return self
+
+    def reach(self, other, tries=50):
+        """Ping until the first answer: links and addresses take a moment."""
+        self.host.run(f"for i in $(seq {tries}); do ping -c 1 -W 1 {other.v4} && exit 0; "
+                      "usleep 100000; done; exit 1", timeout=2 * tries)
+
+    def ping(self, other, count=10, size=56, v6=False):
+        """No ping may be lost; average round trip in ms."""
+        address = other.v6 if v6 else other.v4
+        text = self.host.run(f"ping -{'6' if v6 else '4'} -c {count} -i 0.1 -W 2 -s {size} {address}")
+        assert f"{count} packets transmitted, {count} packets received" in text, text
+        return float(re.search(r"min/avg/max = [\d.]+/([\d.]+)/", text).group(1))
+
+    def counters(self):
+        """Protocol counters of its kernel, "TcpInCsumErrors" and the like, v4 and v6."""
+        values = {}
+        lines = self.host.run("cat /proc/net/snmp").splitlines()
+        for names, numbers in zip(lines[::2], lines[1::2]):
+            kind, _, rest = names.partition(": ")
+            values.update((kind + name, int(number)) for name, number
+                          in zip(rest.split(), numbers.partition(": ")[2].split()))
+        for line in self.host.run("cat /proc/net/snmp6").splitlines():
+            name, number = line.split()
+            values[name] = int(number)
+        return values
+
+    def assert_checksums_right(self):
+        """No packet may have reached its kernel with a wrong checksum."""
+        wrong = {name: value for name, value in self.counters().items()
+                 if "CsumErrors" in name and value != 0}
+        assert not wrong, f"{wrong} at {self.v4}"
+
+    def queue_pairs(self, number):
+        """Change how many queue pairs are in use."""
+        self.host.run(f"ethtool -L {self.interface} combined {number}")
+
+    def features(self):
+        """virtio features of its device, as a set of bit numbers."""
+        bits = self.host.run(f"cat /sys/class/net/{self.interface}/device/features").strip()
+        return {number for number, bit in enumerate(bits) if bit == "1"}
+
+
+def serve(end, options=""):
+    """Start an iperf3 server for one test, and wait until it listens."""
+    job = end.host.spawn(f"iperf3 -s -1 -p {IPERF_PORT} {options}")
+    end.host.run(f"for i in $(seq 100); do netstat -ltn | grep -q ':{IPERF_PORT} ' && exit 0; "
+                 "usleep 50000; done; exit 1")
+    return job
+
+
+def iperf(client, server, options="", seconds=1, v6=False):
+    """One iperf3 run from client to server; its report."""
+    job = serve(server)
+    address = server.v6 if v6 else server.v4
+    text = client.host.run(f"iperf3 -J -i 0 -c {address} -p {IPERF_PORT} -t {seconds} {options}",
+                           timeout=seconds + 30)
+    job.wait()
+    return text[text.index("{"):]  # a warning may come first
+
+
+def received(text):
+    """TCP throughput of an iperf3 report as the receiver saw it, in Mbit/s."""
+    rate = json.loads(text)["end"]["sum_received"]["bits_per_second"] / 1e6
+    assert rate > 1, f"TCP stands still: {rate} Mbit/s"
+    return rate
+
+
+def tcp(client, server, **options):
+    """TCP throughput from client to server in Mbit/s."""
+    return received(iperf(client, server, **options))
+
+
+def udp(client, server, rate, length=1400, **options):
+    """Share of UDP datagrams that arrive, 0 to 1, when sent at a rate ("20M")."""
+    report = json.loads(iperf(client, server, f"-u -b {rate} -l {length}", **options))
+    total = report["end"]["sum"]
+    assert total["packets"] > 100, total
+    return 1 - total["lost_packets"] / total["packets"]
+
+
+def assert_file_arrives(sender, receiver):
+    """A file of random bytes, sent by TCP, must arrive unchanged."""
+    sender.host.run("pidof httpd || httpd -p 8080 -h /tmp")
+    sent = sender.host.run(f"dd if=/dev/urandom of=/tmp/file bs=1k count={FILE_KIB} 2>/dev/null; "
+                           "md5sum </tmp/file")
+    arrived = receiver.host.run(f"wget -q -O - http://{sender.v4}:8080/file | md5sum")
+    assert arrived == sent
