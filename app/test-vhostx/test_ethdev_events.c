@@ -9,7 +9,10 @@
 
 #define PAIRS 4
 
-/* What the callbacks saw; static, for they may outlive a case that fails. Written by the interrupt thread; the numbers of events are atomic, and last. */
+/*
+ * What the callbacks saw; static, for they may outlive a case that fails. Written by the interrupt thread;
+ * the numbers of events are atomic, and last.
+ */
 struct seen {
 	uint32_t links;                /* link events */
 	uint32_t ups;                  /* of those, with the link up */
