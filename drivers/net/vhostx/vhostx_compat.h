@@ -39,4 +39,29 @@ vhostx_mbuf_rearm(struct rte_mbuf *m, uint64_t rearm)
 	memcpy(RTE_PTR_ADD(m, offsetof(struct rte_mbuf, data_off)), &rearm, sizeof(rearm));
 }
 
+/** The word that vhostx_mbuf_rearm() writes. */
+static __rte_always_inline uint64_t
+vhostx_mbuf_armed(const struct rte_mbuf *m)
+{
+	uint64_t word;
+
+	memcpy(&word, RTE_PTR_ADD(m, offsetof(struct rte_mbuf, data_off)), sizeof(word));
+	return word;
+}
+
+/**
+ * All that a mbuf out of a pool lacks for a packet of one segment of @a len bytes, in four stores: as
+ * above; ol_flags; packet_type and pkt_len; data_len, vlan_tci and the hash, which no flag announces.
+ */
+static __rte_always_inline void
+vhostx_mbuf_fresh(struct rte_mbuf *m, uint64_t rearm, uint32_t len)
+{
+	const uint64_t lens[2] = { (uint64_t)len << 32, len };
+
+	vhostx_mbuf_rearm(m, rearm);
+	m->ol_flags = 0;
+	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, data_len) != offsetof(struct rte_mbuf, packet_type) + 8);
+	memcpy(&m->packet_type, lens, sizeof(lens));
+}
+
 #endif /* VHOSTX_COMPAT_H */

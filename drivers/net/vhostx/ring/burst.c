@@ -60,7 +60,7 @@ tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 
 	if (unlikely(s == NULL))
 		s = tx_await(q);
-	if (likely(s != NULL && s->enabled)) {
+	if (likely(s != NULL && s->enabled && nb != 0)) {
 		if (unlikely(s->shared))
 			rte_spinlock_lock(&s->ring->lock);
 		if (likely(s->ring->fault == VHOSTX_NO_CAUSE)) {
@@ -72,8 +72,6 @@ tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 			rte_spinlock_unlock(&s->ring->lock);
 	}
 	vhostx_queue_leave(q);
-	if (done != 0)
-		rte_pktmbuf_free_bulk(pkts, done);
 	return done;
 }
 

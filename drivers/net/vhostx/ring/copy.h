@@ -8,9 +8,116 @@
 #define VHOSTX_RING_COPY_H
 
 #include <rte_mbuf.h>
-#include <rte_memcpy.h>
 
 #include "vq.h"
+
+/*
+ * The widest register of the instruction set that burst.c is compiled for; bytes at any address. Without
+ * wide registers the compiler makes do with what there is.
+ */
+#if defined(__AVX512F__)
+#define VHOSTX_VEC 64u
+#elif defined(__AVX2__)
+#define VHOSTX_VEC 32u
+#else
+#define VHOSTX_VEC 16u
+#endif
+
+#define VHOSTX_DEFINE_MOVE(bytes) \
+typedef uint8_t vhostx_v##bytes __attribute__((vector_size(bytes), aligned(1), may_alias)); \
+static __rte_always_inline void \
+vhostx_move##bytes(uint8_t *dst, const uint8_t *src) \
+{ \
+	*(vhostx_v##bytes *)dst = *(const vhostx_v##bytes *)src; \
+}
+VHOSTX_DEFINE_MOVE(2)
+VHOSTX_DEFINE_MOVE(4)
+VHOSTX_DEFINE_MOVE(8)
+VHOSTX_DEFINE_MOVE(16)
+VHOSTX_DEFINE_MOVE(32)
+VHOSTX_DEFINE_MOVE(64)
+
+static __rte_always_inline void
+vhostx_move(uint8_t *dst, const uint8_t *src)
+{
+	switch (VHOSTX_VEC) {
+	case 64:
+		vhostx_move64(dst, src);
+		break;
+	case 32:
+		vhostx_move32(dst, src);
+		break;
+	default:
+		vhostx_move16(dst, src);
+	}
+}
+
+/* Fewer bytes than a register has: two halves of the next smaller size, which overlap. */
+static __rte_always_inline void
+vhostx_copy_short(uint8_t *dst, const uint8_t *src, uint32_t n)
+{
+	if (VHOSTX_VEC > 32 && n >= 32) {
+		vhostx_move32(dst, src);
+		vhostx_move32(dst + n - 32, src + n - 32);
+	} else if (VHOSTX_VEC > 16 && n >= 16) {
+		vhostx_move16(dst, src);
+		vhostx_move16(dst + n - 16, src + n - 16);
+	} else if (n >= 8) {
+		vhostx_move8(dst, src);
+		vhostx_move8(dst + n - 8, src + n - 8);
+	} else if (n >= 4) {
+		vhostx_move4(dst, src);
+		vhostx_move4(dst + n - 4, src + n - 4);
+	} else if (n >= 2) {
+		vhostx_move2(dst, src);
+		vhostx_move2(dst + n - 2, src + n - 2);
+	} else if (n != 0) {
+		*dst = *src;
+	}
+}
+
+/** More than four registers full: whole lines at the destination, then the last four once more. */
+static __rte_always_inline void
+vhostx_copy_long(uint8_t *dst, const uint8_t *src, uint32_t n)
+{
+	const uint32_t odd = -(uintptr_t)dst % VHOSTX_VEC;
+	uint32_t at = odd;
+
+	if (odd != 0)
+		vhostx_move(dst, src);
+	while (n - at > 4 * VHOSTX_VEC) {
+		vhostx_move(dst + at, src + at);
+		vhostx_move(dst + at + VHOSTX_VEC, src + at + VHOSTX_VEC);
+		vhostx_move(dst + at + 2 * VHOSTX_VEC, src + at + 2 * VHOSTX_VEC);
+		vhostx_move(dst + at + 3 * VHOSTX_VEC, src + at + 3 * VHOSTX_VEC);
+		at += 4 * VHOSTX_VEC;
+	}
+	dst += n;
+	src += n;
+	vhostx_move(dst - 4 * VHOSTX_VEC, src - 4 * VHOSTX_VEC);
+	vhostx_move(dst - 3 * VHOSTX_VEC, src - 3 * VHOSTX_VEC);
+	vhostx_move(dst - 2 * VHOSTX_VEC, src - 2 * VHOSTX_VEC);
+	vhostx_move(dst - VHOSTX_VEC, src - VHOSTX_VEC);
+}
+
+/** Copy @a n bytes between a guest's buffer and a mbuf. */
+static __rte_always_inline void
+vhostx_copy(uint8_t *dst, const uint8_t *src, uint32_t n)
+{
+	if (n < VHOSTX_VEC) {
+		vhostx_copy_short(dst, src, n);
+	} else if (n <= 2 * VHOSTX_VEC) {
+		vhostx_move(dst, src);
+		vhostx_move(dst + n - VHOSTX_VEC, src + n - VHOSTX_VEC);
+	} else if (n <= 4 * VHOSTX_VEC) {
+		vhostx_move(dst, src);
+		vhostx_move(dst + VHOSTX_VEC, src + VHOSTX_VEC);
+		vhostx_move(dst + n - 2 * VHOSTX_VEC, src + n - 2 * VHOSTX_VEC);
+		vhostx_move(dst + n - VHOSTX_VEC, src + n - VHOSTX_VEC);
+	} else {
+		vhostx_copy_long(dst, src, n);
+	}
+}
 
 /** A place inside a chain. */
 struct vhostx_cursor {
@@ -58,7 +165,7 @@ vhostx_cursor_read(struct vhostx_cursor *at, uint8_t *dst, uint32_t n, uint32_t 
 	while (n != 0) {
 		const uint32_t part = RTE_MIN(n, at->len);
 
-		rte_memcpy(dst, at->va, part);
+		vhostx_copy(dst, at->va, part);
 		dst += part;
 		n -= part;
 		vhostx_cursor_advance(at, part, n + more);
@@ -72,7 +179,7 @@ vhostx_cursor_write(struct vhostx_cursor *at, const uint8_t *src, uint32_t n, ui
 	while (n != 0) {
 		const uint32_t part = RTE_MIN(n, at->len);
 
-		rte_memcpy(at->va, src, part);
+		vhostx_copy(at->va, src, part);
 		src += part;
 		n -= part;
 		vhostx_cursor_advance(at, part, n + more);

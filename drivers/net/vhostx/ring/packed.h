@@ -19,7 +19,7 @@ struct packed_pos {
 };
 
 static __rte_always_inline struct packed_pos
-packed_step(const struct vhostx_snapshot *s, struct packed_pos p, uint16_t by)
+packed_step(const struct vhostx_snapshot *s, struct packed_pos p, uint32_t by)
 {
 	uint32_t slot = (uint32_t)p.slot + by;
 
@@ -70,36 +70,78 @@ packed_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhos
 	return false;
 }
 
+/*
+ * The common chains, at most n of them, from slot p on to the end of the ring: available, one descriptor
+ * in the range of the hint. Returns how many.
+ */
+static __rte_always_inline uint16_t
+packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct packed_pos p, uint16_t n,
+	uint16_t dir)
+{
+	const uint16_t kind = PACKED_AVAIL | PACKED_USED | VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT |
+		VRING_DESC_F_WRITE;
+	const uint16_t good = (p.wrap ? PACKED_AVAIL : PACKED_USED) | dir;
+	const struct vhostx_range range = vhostx_range_hint(s);
+	uint16_t i;
+
+	n = RTE_MIN(n, (uint16_t)(s->size - p.slot));
+	for (i = 0; i < n; i++) {
+		const struct vhostx_desc d = packed_desc(s, p.slot + i);
+
+		if ((d.flags & kind) != good || unlikely(!vhostx_chain_single(&range, &c[i], &d, dir)))
+			break;
+		vhostx_chain_init(&c[i], d.tag);
+	}
+	return i;
+}
+
+/* Any chain at slot p. Returns false if the batch ends before it. */
+static __rte_noinline bool
+packed_chain(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhostx_chain *c,
+	struct packed_pos p, uint16_t dir)
+{
+	const struct vhostx_desc d = packed_desc(s, p.slot);
+
+	if (!packed_is_avail(&d, p.wrap))
+		return false;
+	vhostx_chain_init(c, d.tag);
+	vhostx_chain_walk(b, c);
+	if (!packed_walk(s, b, c, d, p, dir)) {
+		vhostx_ring_stop(s->ring, VHOSTX_BAD_HEAD);
+		return false;
+	}
+	return !vhostx_chain_deferred(b, c);
+}
+
 static __rte_always_inline uint16_t
 packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
 {
 	struct packed_pos p = { .slot = s->ring->last_avail, .wrap = s->ring->avail_wrap };
-	uint32_t slots = 0;
-	uint16_t n;
+	uint32_t left = s->size; /* slots that were not seen yet */
+	uint16_t n = 0;
+	uint16_t run;
 
 	b->nspill = 0;
 	b->full = false;
-	for (n = 0; n < want && slots < s->size; n++) {
-		struct vhostx_chain *c = &b->chain[n];
-		const struct vhostx_desc d = packed_desc(s, p.slot);
-
-		if (!packed_is_avail(&d, p.wrap))
+	while (n < want && left != 0) {
+		run = packed_singles(s, &b->chain[n], p, RTE_MIN((uint32_t)(want - n), left), dir);
+		n += run;
+		left -= run;
+		p = packed_step(s, p, run);
+		if (n == want || left == 0)
 			break;
-		vhostx_chain_init(c, d.tag, b->nspill);
-		if (unlikely(!vhostx_chain_single(s, c, &d, dir))) {
-			if (!packed_walk(s, b, c, d, p, dir)) {
-				vhostx_ring_stop(s->ring, VHOSTX_BAD_HEAD);
-				break;
-			}
-			if (vhostx_chain_deferred(b, c))
-				break;
-		}
-		slots += c->ndesc;
-		if (unlikely(slots > s->size)) {
+		/* The ring's end, nothing more, or a chain of another kind. */
+		if (p.slot == 0 && run != 0)
+			continue;
+		if (!packed_chain(s, b, &b->chain[n], p, dir))
+			break;
+		if (unlikely(b->chain[n].ndesc > left)) {
 			vhostx_ring_stop(s->ring, VHOSTX_BAD_INDEX);
 			break;
 		}
-		p = packed_step(s, p, c->ndesc);
+		left -= b->chain[n].ndesc;
+		p = packed_step(s, p, b->chain[n].ndesc);
+		n++;
 	}
 	return n;
 }
@@ -109,9 +151,12 @@ packed_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint1
 {
 	struct vhostx_ring *ring = s->ring;
 	struct packed_pos p = { .slot = ring->last_avail, .wrap = ring->avail_wrap };
+	uint32_t slots = 0;
 
+	/* No more than the ring has: fetch has seen to it. */
 	for (uint16_t i = 0; i < n; i++)
-		p = packed_step(s, p, b->chain[i].ndesc);
+		slots += b->chain[i].ndesc;
+	p = packed_step(s, p, slots);
 	/* Atomic for those who ask how full the ring is. */
 	__atomic_store_n(&ring->last_avail, p.slot, __ATOMIC_RELAXED);
 	__atomic_store_n(&ring->avail_wrap, p.wrap, __ATOMIC_RELAXED);
@@ -133,17 +178,18 @@ packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, u
 {
 	struct vhostx_ring *ring = s->ring;
 	const struct packed_pos first = { .slot = ring->last_used, .wrap = ring->used_wrap };
-	struct packed_pos p = first;
+	struct packed_pos p = packed_step(s, first, c[0].ndesc);
+	uint32_t slots = c[0].ndesc;
 
-	for (uint16_t i = 0; i < n; i++) {
-		ring->unsignalled += c[i].ndesc;
-		if (i != 0)
-			vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
+	for (uint16_t i = 1; i < n; i++) {
+		vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
 		p = packed_step(s, p, c[i].ndesc);
+		slots += c[i].ndesc;
 	}
 	/* E: the guest goes no further than the first until its flags change. */
 	__atomic_store_n((uint64_t *)&s->packed.desc[first.slot].len,
 		packed_used_word(&c[0], first.wrap), __ATOMIC_RELEASE);
+	ring->unsignalled += slots;
 	ring->last_used = p.slot;
 	ring->used_wrap = p.wrap;
 }

@@ -51,10 +51,19 @@ struct vhostx_counters {
 static __rte_always_inline uint32_t
 vhostx_size_class(uint32_t len)
 {
-	/* 32 to 63 make 1, then each power of two one more; 64 alone belongs to the class below. */
-	const uint32_t log = 27 - __builtin_clz(len | 32) - (len <= 64);
+	/* Up to the first length beyond every bound: a load is cheaper than counting bits. */
+	static const uint8_t classes[1520] = {
+		[0 ... 63] = 0,
+		[64] = 1,
+		[65 ... 127] = 2,
+		[128 ... 255] = 3,
+		[256 ... 511] = 4,
+		[512 ... 1023] = 5,
+		[1024 ... 1518] = 6,
+		[1519] = 7,
+	};
 
-	return RTE_MIN(log, 6u) + (len > 1518);
+	return classes[RTE_MIN(len, RTE_DIM(classes) - 1)];
 }
 
 /** An rx or tx queue. */

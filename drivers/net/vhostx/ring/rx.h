@@ -17,12 +17,7 @@
 static __rte_always_inline void
 rx_rearm(const struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
 {
-	vhostx_mbuf_rearm(m, q->rearm);
-	m->ol_flags = 0;
-	m->packet_type = 0;
-	m->pkt_len = len;
-	m->data_len = len;
-	m->vlan_tci = 0;
+	vhostx_mbuf_fresh(m, q->rearm, len);
 }
 
 /* A packet of up to 64 KiB in one external buffer: the one allocation outside the pool (ext-buffer=1). */
@@ -132,12 +127,14 @@ rx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	return RX_TAKEN;
 }
 
-/* Take the VLAN tag off, if there is one in the first segment. */
+/* Take the VLAN tags off that are in first segments. */
 static __rte_noinline void
-rx_strip(struct rte_mbuf *m)
+rx_strip(struct rte_mbuf **pkts, uint16_t n)
 {
-	if (m->data_len >= sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
-		rte_vlan_strip(m);
+	for (uint16_t i = 0; i < n; i++) {
+		if (pkts[i]->data_len >= sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
+			rte_vlan_strip(pkts[i]);
+	}
 }
 
 /* Copy chains into the mbufs that @a pkts holds; returns packets, and in @a taken chains. */
@@ -146,6 +143,7 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken)
 {
 	const uint32_t hdr_len = s->hdr_len;
+	const uint64_t rearm = q->rearm; /* data_off is its low half-word */
 	const uint32_t room = q->room;
 	uint64_t bytes = 0;
 	uint16_t done = 0;
@@ -157,9 +155,11 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 		struct rte_mbuf *m = pkts[done];
 
 		/* A chain not longer than its header wraps len round; one of 0 bytes more is refused too. */
-		if (likely(c->fault == VHOSTX_NO_CAUSE && c->nspill == 0 && len - 1 < room)) {
-			rx_rearm(q, m, len);
-			rte_memcpy(rte_pktmbuf_mtod(m, void *), c->va + hdr_len, len);
+		if (likely(c->shape == VHOSTX_SINGLE && len - 1 < room)) {
+			uint8_t *const data = (uint8_t *)m->buf_addr + (uint16_t)rearm;
+
+			vhostx_mbuf_fresh(m, rearm, len);
+			vhostx_copy(data, c->va + hdr_len, len);
 		} else {
 			const enum rx_result result = rx_general(q, s, b, c, m);
 
@@ -169,13 +169,13 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 				continue;
 		}
 		count_packet(&q->count, m, len);
-		if (unlikely(q->strip))
-			rx_strip(m);
 		bytes += len;
 		done++;
 	}
 	q->count.packets += done;
 	q->count.bytes += bytes;
+	if (unlikely(q->strip))
+		rx_strip(pkts, done);
 	*taken = i;
 	return done;
 }

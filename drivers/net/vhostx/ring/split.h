@@ -33,24 +33,63 @@ split_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhost
 	c->fault = VHOSTX_BAD_CHAIN;
 }
 
+/* Begin with the chain of one head. */
+static __rte_always_inline void
+split_head(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t head)
+{
+	rte_prefetch0(&s->split.desc[head]);
+	vhostx_chain_init(&b->chain[i], head);
+}
+
 /* Copy up to @a n heads and begin to load their descriptors. Returns those before a bad one. */
 static __rte_always_inline uint16_t
 split_heads(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
 	const uint16_t mask = s->size - 1;
+	const uint64_t past = (uint16_t)~mask * 0x0001000100010001ull;
+	uint16_t i = 0;
 
-	for (uint16_t i = 0; i < n; i++) {
+	while (i < n) {
 		const uint16_t at = (s->ring->last_avail + i) & mask;
-		const uint16_t head = __atomic_load_n(&s->split.avail->ring[at], __ATOMIC_RELAXED);
+		uint64_t four;
+		uint16_t head;
 
+		if (n - i >= 4 && s->size - at >= 4) {
+			four = vhostx_load64(&s->split.avail->ring[at]);
+			if (likely((four & past) == 0)) {
+				split_head(s, b, i, (uint16_t)four);
+				split_head(s, b, i + 1, (uint16_t)(four >> 16));
+				split_head(s, b, i + 2, (uint16_t)(four >> 32));
+				split_head(s, b, i + 3, (uint16_t)(four >> 48));
+				i += 4;
+				continue;
+			}
+		}
+		head = __atomic_load_n(&s->split.avail->ring[at], __ATOMIC_RELAXED);
 		if (unlikely(head >= s->size)) {
 			vhostx_ring_stop(s->ring, VHOSTX_BAD_HEAD);
 			return i;
 		}
-		rte_prefetch0(&s->split.desc[head]);
-		vhostx_chain_init(&b->chain[i], head, 0);
+		split_head(s, b, i++, head);
 	}
 	return n;
+}
+
+/* The common chains from the i-th on: one descriptor in the range of the hint. Returns where they end. */
+static __rte_always_inline uint16_t
+split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t dir)
+{
+	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
+	const struct vhostx_range range = vhostx_range_hint(s);
+
+	for (; i < n; i++) {
+		struct vhostx_chain *c = &b->chain[i];
+		const struct vhostx_desc d = split_desc(s, c->id);
+
+		if (unlikely((d.flags & kind) != dir || !vhostx_chain_single(&range, c, &d, dir)))
+			break;
+	}
+	return i;
 }
 
 static __rte_always_inline uint16_t
@@ -59,6 +98,7 @@ split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wa
 	/* D: pairs with the guest's release of its index. */
 	const uint16_t idx = __atomic_load_n(&s->split.avail->idx, __ATOMIC_ACQUIRE);
 	uint16_t n = idx - s->ring->last_avail;
+	uint16_t i = 0;
 
 	if (unlikely(n > s->size)) {
 		vhostx_ring_stop(s->ring, VHOSTX_BAD_INDEX);
@@ -67,18 +107,16 @@ split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wa
 	n = split_heads(s, b, RTE_MIN(n, want));
 	b->nspill = 0;
 	b->full = false;
-	for (uint16_t i = 0; i < n; i++) {
+	while ((i = split_singles(s, b, i, n, dir)) < n) {
 		struct vhostx_chain *c = &b->chain[i];
-		const struct vhostx_desc d = split_desc(s, c->id);
 
-		if (likely(vhostx_chain_single(s, c, &d, dir)))
-			continue;
-		c->spill = b->nspill;
-		split_walk(s, b, c, d, dir);
+		vhostx_chain_walk(b, c);
+		split_walk(s, b, c, split_desc(s, c->id), dir);
 		if (unlikely(vhostx_chain_deferred(b, c)))
-			return i;
+			break;
+		i++;
 	}
-	return n;
+	return i;
 }
 
 static __rte_always_inline void
@@ -93,14 +131,13 @@ static __rte_always_inline void
 split_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
 {
 	struct vhostx_ring *ring = s->ring;
+	struct vring_used_elem *const used = s->split.used->ring;
+	const uint16_t last = ring->last_used;
 	const uint16_t mask = s->size - 1;
 
-	for (uint16_t i = 0; i < n; i++) {
-		const uint64_t entry = c[i].id | (uint64_t)c[i].used_len << 32;
-
-		vhostx_store64(&s->split.used->ring[(ring->last_used + i) & mask], entry);
-	}
-	ring->last_used += n;
+	for (uint16_t i = 0; i < n; i++)
+		vhostx_store64(&used[(last + i) & mask], c[i].elem);
+	ring->last_used = last + n;
 	/* E: pairs with the guest's acquire of this index. */
 	__atomic_store_n(&s->split.used->idx, ring->last_used, __ATOMIC_RELEASE);
 }

@@ -175,10 +175,13 @@ tx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhost
 static __rte_always_inline void
 tx_copy(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
 {
-	const struct virtio_net_hdr_mrg_rxbuf hdr = tx_header(1);
-
-	memcpy(c->va, &hdr, hdr_len == sizeof(hdr) ? sizeof(hdr) : sizeof(hdr.hdr));
-	rte_memcpy(c->va + hdr_len, rte_pktmbuf_mtod(m, const void *), m->data_len);
+	/* No offload, num_buffers 1; in two stores, because a header made on the stack would be waited for. */
+	vhostx_store64(c->va, 0);
+	if (likely(hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf)))
+		vhostx_store32(c->va + 8, 1 << 16);
+	else
+		vhostx_store16(c->va + 8, 0);
+	vhostx_copy(c->va + hdr_len, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
 	c->used_len = hdr_len + m->data_len;
 }
 
@@ -187,12 +190,22 @@ struct tx_done {
 	uint16_t packets; /* taken over, sent or dropped */
 	uint16_t chains;  /* used up */
 	bool more;        /* the next packet needs more chains than were fetched */
+	bool mixed;       /* not all of the packets may go straight into the pool of the first */
 };
+
+/* May the mbuf of one segment go back into @a pool as it is, or has rte_pktmbuf_free() to look at it? */
+static __rte_always_inline bool
+tx_is_plain(const struct rte_mbuf *m, const struct rte_mempool *pool)
+{
+	return rte_mbuf_refcnt_read(m) == 1 && m->pool == pool &&
+		(m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
+}
 
 static __rte_always_inline struct tx_done
 tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n,
-	struct rte_mbuf **pkts, uint16_t nb)
+	struct rte_mbuf **pkts, uint16_t nb, const struct rte_mempool *pool)
 {
+	const uint32_t hdr_len = s->hdr_len;
 	struct tx_done done = { 0 };
 	uint64_t sent = 0, bytes = 0;
 
@@ -203,11 +216,14 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 		uint32_t len = m->data_len;
 		uint16_t chains = 1;
 
-		if (likely(c->fault == VHOSTX_NO_CAUSE && c->nspill == 0 && m->nb_segs == 1 &&
-				(m->ol_flags & TX_GENERAL) == 0 && c->len >= len + s->hdr_len))
-			tx_copy(c, m, s->hdr_len);
-		else
+		if (likely(c->shape == VHOSTX_SINGLE && m->nb_segs == 1 && (m->ol_flags & TX_GENERAL) == 0 &&
+				c->len >= len + hdr_len)) {
+			tx_copy(c, m, hdr_len);
+			done.mixed |= !tx_is_plain(m, pool);
+		} else {
 			result = tx_general(q, s, b, done.chains, n, m, &chains, &len);
+			done.mixed = true;
+		}
 		if (unlikely(result == TX_MORE)) {
 			done.more = true;
 			break;
@@ -236,6 +252,18 @@ tx_saw_all(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16
 	return n == VHOSTX_CHAINS || b->full || slots >= s->size;
 }
 
+/* Free what was sent. Most applications send mbufs of one pool, one segment each, that are theirs alone. */
+static __rte_always_inline void
+tx_free(struct rte_mbuf **pkts, uint16_t n, struct rte_mempool *pool, bool mixed)
+{
+	if (n == 0)
+		return;
+	if (likely(!mixed))
+		rte_mempool_put_bulk(pool, (void **)pkts, n);
+	else
+		rte_pktmbuf_free_bulk(pkts, n);
+}
+
 /*
  * Send what fits. A packet that takes more chains than were fetched has them fetched again, four times as
  * many: only long packets in short mergeable buffers come here.
@@ -243,8 +271,10 @@ tx_saw_all(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16
 static __rte_always_inline uint16_t
 tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
 {
+	struct rte_mempool *const pool = pkts[0]->pool;
 	struct vhostx_batch batch;
 	struct tx_done step;
+	bool mixed = false;
 	uint32_t chains = 0;
 	uint32_t shift = 0;
 	uint16_t done = 0;
@@ -253,7 +283,8 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 	while (done < nb) {
 		want = RTE_MIN((uint32_t)(nb - done) << shift, shift == 0 ? STEP : VHOSTX_CHAINS);
 		n = ring_fetch(s, &batch, want, VRING_DESC_F_WRITE);
-		step = tx_move(q, s, &batch, n, &pkts[done], nb - done);
+		step = tx_move(q, s, &batch, n, &pkts[done], nb - done, pool);
+		mixed |= step.mixed;
 		ring_complete(s, &batch, step.chains);
 		chains += step.chains;
 		done += step.packets;
@@ -277,6 +308,7 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 		ring_notify(q, s);
 	if (unlikely(done < nb))
 		q->count.no_chain++;
+	tx_free(pkts, done, pool, mixed);
 	return done;
 }
 

@@ -76,13 +76,26 @@ struct vhostx_chain {
 	uint8_t *va;         /**< first segment; undefined if total is 0 */
 	uint32_t len;        /**< bytes of the first segment */
 	uint32_t total;      /**< bytes of all segments */
-	uint32_t used_len;   /**< what complete reports: bytes written; set by move */
-	uint16_t id;         /**< head (split) or buffer id (packed) */
-	uint16_t ndesc;      /**< ring entries that the chain takes: 1 if split */
-	uint16_t spill;      /**< index of its second segment in the spill array */
-	uint16_t nspill;     /**< segments beyond the first */
-	uint16_t fault;      /**< enum vhostx_cause; the segments are unusable unless NO_CAUSE */
+	union {
+		struct {
+			uint32_t id;       /**< head (split) or buffer id (packed), 16 bits */
+			uint32_t used_len; /**< what complete reports: bytes written; set by move */
+		};
+		uint64_t elem; /**< both, as struct vring_used_elem has them */
+	};
+	union {
+		struct {
+			uint16_t nspill; /**< segments beyond the first */
+			uint16_t fault;  /**< enum vhostx_cause; the segments are unusable unless NO_CAUSE */
+			uint16_t spill;  /**< index of its second segment in the spill array */
+			uint16_t ndesc;  /**< ring entries that the chain takes: 1 if split */
+		};
+		uint64_t shape; /**< all of these; the common chain has VHOSTX_SINGLE */
+	};
 };
+
+/** One descriptor, one segment, no fault. */
+#define VHOSTX_SINGLE ((uint64_t)1 << 48)
 
 /** What one fetch found. */
 struct vhostx_batch {
@@ -114,9 +127,15 @@ struct vhostx_desc {
  *   last answer (letter F, the fence is the caller's)?
  */
 
-/** Eight bytes at any address. */
+/** Bytes at any address. */
 struct vhostx_word {
 	uint64_t v;
+} __attribute__((packed, may_alias));
+struct vhostx_half {
+	uint32_t v;
+} __attribute__((packed, may_alias));
+struct vhostx_quarter {
+	uint16_t v;
 } __attribute__((packed, may_alias));
 
 /** Read 8 bytes of guest memory once, whatever their alignment. */
@@ -126,11 +145,23 @@ vhostx_load64(const void *p)
 	return ((const volatile struct vhostx_word *)p)->v;
 }
 
-/** Write 8 bytes of guest memory once, whatever their alignment. */
+/** Write 8, 4 or 2 bytes of guest memory once, whatever their alignment. */
 static __rte_always_inline void
 vhostx_store64(void *p, uint64_t v)
 {
 	((volatile struct vhostx_word *)p)->v = v;
+}
+
+static __rte_always_inline void
+vhostx_store32(void *p, uint32_t v)
+{
+	((volatile struct vhostx_half *)p)->v = v;
+}
+
+static __rte_always_inline void
+vhostx_store16(void *p, uint16_t v)
+{
+	((volatile struct vhostx_quarter *)p)->v = v;
 }
 
 /** The descriptor in two words of memory, little-endian as virtio 1 has it. */
@@ -146,18 +177,21 @@ vhostx_desc_of(uint64_t addr, uint64_t rest, bool packed)
 	return d;
 }
 
-/** Begin a chain that has no segment yet. */
+/** Begin a chain of one descriptor and no fault. Its buffers are not looked at yet. */
 static __rte_always_inline void
-vhostx_chain_init(struct vhostx_chain *c, uint16_t id, uint32_t spill)
+vhostx_chain_init(struct vhostx_chain *c, uint16_t id)
+{
+	c->elem = id;
+	c->shape = VHOSTX_SINGLE;
+}
+
+/** Begin the general walk over the buffers of a chain. */
+static __rte_always_inline void
+vhostx_chain_walk(const struct vhostx_batch *b, struct vhostx_chain *c)
 {
 	c->len = 0;
 	c->total = 0;
-	c->used_len = 0;
-	c->id = id;
-	c->ndesc = 1;
-	c->spill = spill;
-	c->nspill = 0;
-	c->fault = VHOSTX_NO_CAUSE;
+	c->spill = b->nspill;
 }
 
 /** Append @a len bytes at @a va. @return false if the spill array is full. */
@@ -294,25 +328,42 @@ vhostx_chain_add_desc(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	return vhostx_chain_add_buffer(s, b, c, d, dir);
 }
 
+/** Where the ring's last address was found: while the walk finds nothing else, buffers are there too. */
+static __rte_always_inline struct vhostx_range
+vhostx_range_hint(const struct vhostx_snapshot *s)
+{
+	return s->mem->range[s->ring->hint];
+}
+
+/** Begin to load the first two lines of a buffer: the virtio-net header, and what follows it. */
+static __rte_always_inline void
+vhostx_prefetch(const uint8_t *va, uint16_t dir)
+{
+	if (dir == 0) {
+		__builtin_prefetch(va, 0, 3);
+		__builtin_prefetch(va + RTE_CACHE_LINE_SIZE, 0, 3);
+	} else {
+		__builtin_prefetch(va, 1, 3);
+		__builtin_prefetch(va + RTE_CACHE_LINE_SIZE, 1, 3);
+	}
+}
+
 /**
- * The common chain: one descriptor, one region. Fills @a c completely.
+ * The buffers of the common chain: one descriptor, which is in @a range.
  * @return false if the general walk has to look at it.
  */
 static __rte_always_inline bool
-vhostx_chain_single(const struct vhostx_snapshot *s, struct vhostx_chain *c,
+vhostx_chain_single(const struct vhostx_range *range, struct vhostx_chain *c,
 	const struct vhostx_desc *d, uint16_t dir)
 {
-	const struct vhostx_range *range = &s->mem->range[s->ring->hint];
 	const uint64_t off = d->addr - range->gpa;
-	const uint16_t mask = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
 
-	if (unlikely((d->flags & mask) != dir || off >= range->size ||
-			d->len > range->size - off))
+	if (unlikely(off >= range->size || d->len > range->size - off))
 		return false;
 	c->va = range->va + off;
 	c->len = d->len;
 	c->total = d->len;
-	rte_prefetch0(c->va);
+	vhostx_prefetch(c->va, dir);
 	return true;
 }
 
