@@ -223,6 +223,7 @@ say_addr(uint32_t index, uint32_t flags)
 {
 	const struct vhostx_msg_vring_addr addr = {
 		.index = index, .flags = flags, .desc = 0x1000, .avail = 0x2000, .used = 0x3000,
+		.log = 0x4000,
 	};
 
 	return say(VHOSTX_SET_VRING_ADDR, 0, &addr, sizeof(addr), -1);

@@ -222,7 +222,7 @@ test_backend_refuses_wrong_values(void **state)
 	assert_int_equal(be.vring[0].num, 256);
 	assert_closed(say_state(VHOSTX_SET_VRING_ENABLE, 0, 2), "ring 0 to 2");
 	assert_true(be.vring[0].enabled);
-	assert_closed(say_addr(0, 1), "ring 0 has flags 0x1");
+	assert_closed(say_addr(0, 3), "ring 0 has flags 0x3");
 	assert_closed(say_u64(VHOSTX_SET_STATUS, 0x100), "device status 0x100");
 }
 

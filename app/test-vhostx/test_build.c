@@ -246,6 +246,38 @@ test_build_event_fields_are_inside(void **state)
 	assert_refused(rig);
 }
 
+/* Either of the two switches that QEMU turns one after the other is enough, but not without a bitmap. */
+static void
+test_build_log(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_log log = { 0 };
+
+	rig->be.logfd = 6;
+	rig->be.features |= RTE_BIT64(VHOSTX_F_LOG_ALL);
+	rig->vring[1].log = true;
+	rig->vring[1].log_addr = 0x123456;
+	assert_int_equal(build(rig), 0);
+	assert_null(rig->snap.log);
+	assert_int_equal(rig->snap.logfd, -1);
+	rig->be.log = &log;
+	assert_int_equal(build(rig), 0);
+	assert_ptr_equal(rig->snap.log, &log);
+	assert_int_equal(rig->snap.logfd, 6);
+	assert_int_equal(rig->snap.log_used, 0x123456);
+	rig->vring[1].log = false;
+	assert_int_equal(build(rig), 0);
+	assert_ptr_equal(rig->snap.log, &log);
+	assert_true(rig->snap.log_used == UINT64_MAX);
+	rig->vring[1].log = true;
+	rig->be.features &= ~RTE_BIT64(VHOSTX_F_LOG_ALL);
+	assert_int_equal(build(rig), 0);
+	assert_ptr_equal(rig->snap.log, &log);
+	rig->vring[1].log = false;
+	assert_int_equal(build(rig), 0);
+	assert_null(rig->snap.log);
+}
+
 int
 main(void)
 {
@@ -260,6 +292,7 @@ main(void)
 		CASE(test_build_refuses_alignment),
 		CASE(test_build_regress_cve_2018_1059),
 		CASE(test_build_event_fields_are_inside),
+		CASE(test_build_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

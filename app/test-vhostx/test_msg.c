@@ -32,6 +32,8 @@ static const struct expected served[] = {
 	{ 3, "SET_OWNER", 0, 1, -1, false },
 	{ 4, "RESET_OWNER", 0, 1, -1, false },
 	{ 5, "SET_MEM_TABLE", 8 + 32, 2, -1, false },
+	{ 6, "SET_LOG_BASE", 16, 2, 1, true },
+	{ 7, "SET_LOG_FD", 0, 2, -1, false },
 	{ 8, "SET_VRING_NUM", 8, 1, -1, false },
 	{ 9, "SET_VRING_ADDR", 40, 1, -1, false },
 	{ 10, "SET_VRING_BASE", 8, 1, -1, false },

@@ -614,6 +614,35 @@ test_region_table_is_sorted(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(test_region_##name, setup, teardown)
 
+/* Back from every byte of a table to its guest address, whichever region was hit last. */
+static void
+test_region_finds_guest_address(void **state)
+{
+	struct vhostx_mem *one = table_of(0x4000, PAGE), *mem = NULL;
+	const struct vhostx_region_desc low = region_at(0x1000, PAGE);
+	const int fd = file_of(PAGE);
+	const char *why = NULL;
+	uint32_t hint = 1;
+	uint64_t run;
+
+	(void)state;
+	assert_int_equal(vhostx_mem_add(one, &low, fd, &mem, &why), 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		const uint8_t *va = mem->range[i].va;
+
+		assert_int_equal(vhostx_mem_gpa(mem, &hint, va, &run), mem->range[i].gpa);
+		assert_int_equal(run, PAGE);
+		assert_int_equal(hint, i);
+		assert_int_equal(vhostx_mem_gpa(mem, &hint, va + PAGE - 1, &run),
+			mem->range[i].gpa + PAGE - 1);
+		assert_int_equal(run, 1);
+	}
+	assert_true(vhostx_mem_gpa(mem, &hint, &hint, &run) == UINT64_MAX);
+	vhostx_mem_free(one);
+	vhostx_mem_free(mem);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -630,6 +659,7 @@ main(void)
 		CASE(shares_bytes_with_the_file),
 		CASE(new_table_takes_mappings_over),
 		CASE(maps_again_what_differs),
+		CASE(finds_guest_address),
 		CASE(add_and_remove),
 		CASE(add_to_nothing),
 		CASE(failed_add_leaves_the_old),

@@ -30,6 +30,7 @@
 	RTE_BIT64(VIRTIO_NET_F_CTRL_RX) | \
 	RTE_BIT64(VIRTIO_NET_F_GUEST_ANNOUNCE) | \
 	RTE_BIT64(VIRTIO_NET_F_MQ) | \
+	RTE_BIT64(VHOSTX_F_LOG_ALL) | \
 	RTE_BIT64(VIRTIO_F_ANY_LAYOUT) | \
 	RTE_BIT64(VIRTIO_RING_F_INDIRECT_DESC) | \
 	RTE_BIT64(VIRTIO_RING_F_EVENT_IDX) | \
@@ -71,6 +72,7 @@ ops_resume(void *ctx, uint16_t idx)
 	if (ret == 0) {
 		r->snap.ring = &r->ring;
 		r->snap.call_blocks = r->snap.callfd >= 0 && vhostx_eventfd_blocks(r->snap.callfd);
+		r->snap.log_blocks = r->snap.logfd >= 0 && vhostx_eventfd_blocks(r->snap.logfd);
 		ret = vhostx_ring_prepare(&r->snap, &why);
 	}
 	if (ret == -EINVAL)

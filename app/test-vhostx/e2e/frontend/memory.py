@@ -67,6 +67,7 @@ class Memory:
         self.regions = sorted(regions, key=lambda r: r.gpa)
         self._last = None
         self._lock = threading.RLock()  # queues may allocate from threads
+        self.watcher = None  # its write(region, off, data) hears of every write
 
     @classmethod
     def simple(cls, size=64 << 20, gpa=0):
@@ -149,6 +150,8 @@ class Memory:
         done = 0
         for region, off, part in self.pieces(gpa, len(data)):
             region.map[off:off + part] = data[done:done + part]
+            if self.watcher:
+                self.watcher.write(region, off, data[done:done + part])
             done += part
 
     def load(self, gpa, width):
@@ -160,6 +163,9 @@ class Memory:
         """Store an aligned integer of 1, 2, 4 or 8 bytes in one access."""
         region = self.find(gpa)
         region.views[width][(gpa - region.gpa) // width] = value
+        if self.watcher:
+            self.watcher.write(region, gpa - region.gpa,
+                               value.to_bytes(width, "little"))
 
     def alloc(self, length, align=64):
         """Claim free guest-physical memory within one region."""

@@ -392,6 +392,34 @@ vhostx_mem_hold(const struct vhostx_mem *mem, const void *va)
 	return NULL;
 }
 
+int
+vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why)
+{
+	const struct vhostx_region_desc desc = { .size = size, .mmap_offset = offset };
+	struct stat st;
+	int ret;
+
+	if (fstat(fd, &st) != 0) {
+		*why = "the file cannot be read";
+		return -errno;
+	}
+	if (size == 0 || size > INT64_MAX || offset > INT64_MAX - size || !S_ISREG(st.st_mode) ||
+			offset + size > (uint64_t)st.st_size) {
+		*why = "the file is smaller than the front-end says, or cannot be mapped";
+		return -EINVAL;
+	}
+	ret = map_create(&desc, fd, &st, map, why);
+	if (ret != 0)
+		*why = "the file cannot be mapped";
+	return ret;
+}
+
+void *
+vhostx_map_va(const struct vhostx_map *map)
+{
+	return map->va;
+}
+
 void
 vhostx_map_put(struct vhostx_map *map)
 {
@@ -421,6 +449,22 @@ vhostx_mem_from_uva(const struct vhostx_mem *mem, uint64_t uva, uint64_t len)
 			return len <= mem->range[i].size - off ? mem->range[i].va + off : NULL;
 	}
 	return NULL;
+}
+
+uint64_t
+vhostx_mem_gpa(const struct vhostx_mem *mem, uint32_t *hint, const void *va, uint64_t *run)
+{
+	/* Sorted by gpa, so nothing is known of the order of va: from the last hit on, once round. */
+	for (uint32_t n = 0, i = *hint; n < mem->nr; n++, i = i + 1 < mem->nr ? i + 1 : 0) {
+		const uint64_t off = (uintptr_t)va - (uintptr_t)mem->range[i].va;
+
+		if (off < mem->range[i].size) {
+			*hint = i;
+			*run = mem->range[i].size - off;
+			return mem->range[i].gpa + off;
+		}
+	}
+	return UINT64_MAX;
 }
 
 uint8_t *

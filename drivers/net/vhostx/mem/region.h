@@ -88,6 +88,19 @@ void vhostx_mem_free(struct vhostx_mem *mem);
 /** Take one more reference to the mapping behind @a va (an address inside the table), or NULL. */
 struct vhostx_map *vhostx_mem_hold(const struct vhostx_mem *mem, const void *va);
 
+/**
+ * Map @a size bytes at @a offset of a file that is no guest memory; the file stays the caller's. The
+ * reference is the caller's too.
+ *
+ * @param why  set to a sentence for the log on error.
+ * @return 0, -EINVAL (no bytes, more than the file has, no file that can be mapped), -ENOMEM, or the -errno of
+ *   fstat or mmap.
+ */
+int vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why);
+
+/** Where the first byte that a mapping was asked for is in this process. */
+void *vhostx_map_va(const struct vhostx_map *map);
+
 /** Drop a reference; the last one unmaps. May be called from any thread. */
 void vhostx_map_put(struct vhostx_map *map);
 
@@ -99,6 +112,15 @@ unsigned int vhostx_map_count(void);
  * @return the address in this process, or NULL if any byte is outside or @a len is 0.
  */
 void *vhostx_mem_from_uva(const struct vhostx_mem *mem, uint64_t uva, uint64_t len);
+
+/**
+ * The guest-physical address of @a va, an address inside the table.
+ *
+ * @param hint  as of vhostx_mem_va().
+ * @param run   set to how many bytes follow in the same region.
+ * @return the address, or UINT64_MAX if no region holds @a va.
+ */
+uint64_t vhostx_mem_gpa(const struct vhostx_mem *mem, uint32_t *hint, const void *va, uint64_t *run);
 
 /**
  * The NUMA node of the first page of the largest region. Brings that page in.

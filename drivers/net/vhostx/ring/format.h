@@ -10,6 +10,7 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+#include "dirty.h"
 #include "notify.h"
 #include "packed.h"
 #include "split.h"
@@ -29,10 +30,8 @@ ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wan
 }
 
 static __rte_always_inline void
-ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
 {
-	if (n == 0)
-		return;
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_take(s, b, n);
@@ -43,6 +42,28 @@ ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uin
 		packed_complete(s, b->chain, n);
 		break;
 	}
+}
+
+/* The front-end migrates the guest: it wants to know what is written. */
+static __rte_noinline __rte_cold void
+ring_complete_logged(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	const uint16_t before = s->ring->last_used;
+
+	vhostx_dirty_data(s, b, b->chain, n);
+	ring_give_back(s, b, n);
+	vhostx_dirty_used(s, before);
+}
+
+static __rte_always_inline void
+ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	if (n == 0)
+		return;
+	if (likely(s->log == NULL))
+		ring_give_back(s, b, n);
+	else
+		ring_complete_logged(s, b, n);
 }
 
 static __rte_always_inline void

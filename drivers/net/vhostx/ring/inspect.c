@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "dirty.h"
 #include "inspect.h"
 #include "notify.h"
 #include "vq.h"
@@ -106,6 +107,8 @@ vhostx_queue_intr_on(struct vhostx_queue *queue)
 			packed_kicks_on(s);
 		else
 			split_kicks_on(s);
+		if (s->log != NULL)
+			vhostx_dirty_wish(s);
 		/* H: the wish before the look; the guest publishes before it looks for the wish. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (vhostx_ring_pending(s) != 0)

@@ -12,6 +12,7 @@
 
 #include <rte_pause.h>
 
+#include "dirty.h"
 #include "notify.h"
 #include "queue.h"
 #include "snapshot.h"
@@ -160,6 +161,8 @@ vhostx_ring_suppress_kicks(const struct vhostx_snapshot *snap)
 	else if (!snap->event_idx)
 		__atomic_store_n(&snap->split.used->flags, VRING_USED_F_NO_NOTIFY,
 			__ATOMIC_RELAXED);
+	if (snap->log != NULL)
+		vhostx_dirty_wish(snap);
 }
 
 int

@@ -12,6 +12,7 @@
 
 #include <linux/virtio_ring.h>
 
+#include "../mem/log.h"
 #include "../mem/region.h"
 
 struct vhostx_queue;
@@ -49,6 +50,8 @@ struct vhostx_snapshot {
 	};
 	struct vhostx_ring *ring;     /**< the cursors; while published they are the poller's */
 	const struct vhostx_mem *mem; /**< guest memory */
+	const struct vhostx_log *log; /**< what is written is noted there; NULL: nobody wants to know */
+	uint64_t log_used;            /**< second place to log the used ring or device area at; UINT64_MAX: none */
 	uint16_t size;                /**< entries, 1 to VHOSTX_RING_MAX; a power of two if split */
 	uint8_t format;               /**< enum vhostx_format */
 	uint8_t hdr_len;              /**< bytes of the virtio-net header: 10 or 12 */
@@ -59,6 +62,8 @@ struct vhostx_snapshot {
 	bool shared;                  /**< several tx queues use it: take the ring's lock */
 	int callfd;                   /**< interrupts the guest; -1: it polls */
 	bool call_blocks;             /**< callfd lacks O_NONBLOCK */
+	bool log_blocks;              /**< logfd lacks O_NONBLOCK */
+	int logfd;                    /**< signalled when the log was written; -1: nobody asked for that */
 };
 
 /**

@@ -35,6 +35,8 @@
  * | I | visitors (visit), then snap   | snap = NULL (cold), then       | as A, for threads that look at |
  * |   | is read; full fence. Release  | visitors, acquire; membarrier  | a queue that another one polls |
  * |   | at the end                    | between                        |                                |
+ * | J | guest memory (burst), full    | the log's bits (burst); the    | a page that changes while it   |
+ * |   | fence                         | front-end does the reverse     | is copied is not copied again  |
  */
 
 /** Chains that one fetch looks at, at most. */

@@ -216,15 +216,16 @@ handle_set_vring_addr(struct backend_call *call)
 
 	if (ret != 0)
 		return ret;
-	/* The one flag there is asks for a log of writes; without it a migration loses them. */
-	if (addr->flags != 0)
-		return backend_fail(call, -EINVAL, "ring %u has flags 0x%x; none was offered",
+	if ((addr->flags & ~VHOSTX_VRING_F_LOG) != 0)
+		return backend_fail(call, -EINVAL, "ring %u has flags 0x%x; 0 and 1 are possible",
 			addr->index, addr->flags);
 	backend_pause(call->be, addr->index);
 	vring = &call->be->vring[addr->index];
 	vring->desc_uva = addr->desc;
 	vring->avail_uva = addr->avail;
 	vring->used_uva = addr->used;
+	vring->log = (addr->flags & VHOSTX_VRING_F_LOG) != 0;
+	vring->log_addr = addr->log;
 	vring->has_addr = true;
 	backend_resume(call->be, addr->index);
 	return 0;
@@ -328,6 +329,8 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_SET_OWNER] = handle_set_owner,
 	[VHOSTX_RESET_OWNER] = handle_reset_owner,
 	[VHOSTX_SET_MEM_TABLE] = vhostx_handle_set_mem_table,
+	[VHOSTX_SET_LOG_BASE] = vhostx_handle_set_log_base,
+	[VHOSTX_SET_LOG_FD] = vhostx_handle_set_log_fd,
 	[VHOSTX_SET_VRING_NUM] = handle_set_vring_num,
 	[VHOSTX_SET_VRING_ADDR] = handle_set_vring_addr,
 	[VHOSTX_SET_VRING_BASE] = handle_set_vring_base,
@@ -414,6 +417,7 @@ vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offere
 {
 	*be = (struct vhostx_backend) {
 		.name = name, .ops = ops, .ctx = ctx, .offered = offered, .nr_vrings = nr_vrings,
+		.logfd = -1,
 		.vring = calloc(nr_vrings, sizeof(*be->vring)),
 	};
 	if (be->vring == NULL)
@@ -433,6 +437,9 @@ vhostx_backend_reset(struct vhostx_backend *be)
 		backend_keep_fd(&be->vring[i].errfd, -1);
 		backend_init_vring(&be->vring[i]);
 	}
+	vhostx_log_close(be->log);
+	be->log = NULL;
+	backend_keep_fd(&be->logfd, -1);
 	vhostx_mem_free(be->mem);
 	be->mem = NULL;
 	be->features = 0;

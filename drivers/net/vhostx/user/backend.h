@@ -12,6 +12,7 @@
 
 #include <rte_bitops.h>
 
+#include "../mem/log.h"
 #include "../mem/region.h"
 #include "msg.h"
 
@@ -30,11 +31,13 @@ struct vhostx_vring {
 	uint64_t desc_uva;  /**< front-end address of descriptors */
 	uint64_t avail_uva; /**< front-end address of available ring, or driver area */
 	uint64_t used_uva;  /**< front-end address of used ring, or device area */
+	uint64_t log_addr;  /**< guest-physical address that stands for the used ring's in the log */
 	uint32_t num;       /**< size in entries; 0: not said yet */
 	int kickfd;         /**< -1: none (the front-end expects polling) */
 	int callfd;         /**< -1: none (the guest polls) */
 	int errfd;          /**< -1: none */
 	bool has_addr;      /**< SET_VRING_ADDR was seen */
+	bool log;           /**< it had VHOSTX_VRING_F_LOG: log_addr is valid */
 	bool started;       /**< see the table; the owner clears it for a ring that a guest broke */
 	bool enabled;       /**< SET_VRING_ENABLE, or no protocol features */
 };
@@ -68,6 +71,8 @@ struct vhostx_backend {
 	uint64_t protocol_features; /**< negotiated; a subset of VHOSTX_PROTOCOL_FEATURES */
 	struct vhostx_mem *mem;     /**< NULL: no memory yet */
 	uint32_t mem_changes;       /**< how often mem became another table */
+	struct vhostx_log *log;     /**< SET_LOG_BASE; NULL: none */
+	int logfd;                  /**< SET_LOG_FD; -1: none */
 	uint16_t nr_vrings;         /**< twice the port's queue pairs */
 	bool has_features;          /**< SET_FEATURES was seen */
 	uint8_t status;             /**< virtio device status of SET_STATUS */
@@ -77,6 +82,7 @@ struct vhostx_backend {
 /** Protocol features that are offered. */
 #define VHOSTX_PROTOCOL_FEATURES ( \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MQ) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_LOG_SHMFD) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_REPLY_ACK) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MTU) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_RESET_DEVICE) | \

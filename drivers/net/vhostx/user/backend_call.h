@@ -116,5 +116,7 @@ int vhostx_handle_set_mem_table(struct backend_call *call);
 int vhostx_handle_get_max_mem_slots(struct backend_call *call);
 int vhostx_handle_add_mem_reg(struct backend_call *call);
 int vhostx_handle_rem_mem_reg(struct backend_call *call);
+int vhostx_handle_set_log_base(struct backend_call *call);
+int vhostx_handle_set_log_fd(struct backend_call *call);
 
 #endif /* VHOSTX_USER_BACKEND_CALL_H */

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Messages about guest memory: whole tables, and single regions that come and go.
+ * Messages about guest memory: whole tables, single regions that come and go, and the log of what is written.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "../vhostx_log.h"
 #include "backend_call.h"
+
+/* A log that is too short is of the front-end's making; its guest has to be served none the less. */
+static void
+backend_check_log(const struct vhostx_backend *be)
+{
+	if (be->log != NULL && !vhostx_log_covers(be->log, be->mem))
+		VHOSTX_LOG(WARNING, be->name, "the dirty log ends before guest memory does: "
+			"a migration would lose what is written behind its end");
+}
 
 static struct vhostx_region_desc
 backend_region(const struct vhostx_msg_region *region)
@@ -35,6 +45,7 @@ backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, c
 	be->mem = mem;
 	be->mem_changes++;
 	vhostx_mem_free(old);
+	backend_check_log(be);
 	backend_resume_all(be);
 	return 0;
 }
@@ -81,4 +92,40 @@ vhostx_handle_rem_mem_reg(struct backend_call *call)
 	int ret = vhostx_mem_remove(call->be->mem, &desc, &mem, &why);
 
 	return backend_use_memory(call, ret, mem, why);
+}
+
+/* The old log gets its last bit before the reply: the front-end may then read and free it. */
+int
+vhostx_handle_set_log_base(struct backend_call *call)
+{
+	const struct vhostx_msg_log *desc = &call->msg->payload.log;
+	struct vhostx_backend *be = call->be;
+	struct vhostx_log *log = NULL;
+	const char *why = NULL;
+	int ret = vhostx_log_open(call->msg->fds[0], desc->offset, desc->size, &log, &why);
+
+	if (ret != 0)
+		return backend_fail(call, ret, "%s", why);
+	backend_pause_all(be);
+	vhostx_log_close(be->log);
+	be->log = log;
+	backend_check_log(be);
+	backend_resume_all(be);
+	/* The specification names no payload: QEMU takes any, rust-vmm waits for eight bytes. */
+	backend_reply_u64(call, 0);
+	return 0;
+}
+
+int
+vhostx_handle_set_log_fd(struct backend_call *call)
+{
+	struct vhostx_backend *be = call->be;
+	int ret = backend_check_eventfd(call);
+
+	if (ret != 0)
+		return ret;
+	backend_pause_all(be);
+	backend_keep_fd(&be->logfd, backend_take_fd(call->msg));
+	backend_resume_all(be);
+	return 0;
 }

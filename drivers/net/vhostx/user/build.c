@@ -65,6 +65,23 @@ build_packed(const struct vhostx_backend *be, const struct vhostx_vring *vring,
 	return -EINVAL;
 }
 
+/*
+ * Both switches of the protocol turn the log on, and for all that the ring writes: to log more than was asked
+ * for costs a copy, to log less costs the guest its data.
+ */
+static void
+build_log(const struct vhostx_backend *be, const struct vhostx_vring *vring, struct vhostx_snapshot *s)
+{
+	s->log_used = UINT64_MAX;
+	s->logfd = -1;
+	if (be->log == NULL || !(vring->log || has(be, VHOSTX_F_LOG_ALL)))
+		return;
+	s->log = be->log;
+	s->logfd = be->logfd;
+	if (vring->log)
+		s->log_used = vring->log_addr;
+}
+
 int
 vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *s,
 	const char **why)
@@ -87,6 +104,7 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 		.enabled = vring->enabled,
 		.callfd = vring->callfd,
 	};
+	build_log(be, vring, s);
 	s->hdr_len = s->mergeable || has(be, VIRTIO_F_VERSION_1) ?
 		sizeof(struct virtio_net_hdr_mrg_rxbuf) : sizeof(struct virtio_net_hdr);
 	if (has(be, VIRTIO_F_RING_PACKED))

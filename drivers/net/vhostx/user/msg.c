@@ -17,6 +17,7 @@ static_assert(sizeof(struct vhostx_msg_vring_addr) == 40, "vring address on the 
 static_assert(offsetof(struct vhostx_msg_memory, region) == 8, "memory table on the wire");
 static_assert(sizeof(struct vhostx_msg_region) == 32, "memory region on the wire");
 static_assert(sizeof(struct vhostx_msg_mem_reg) == 40, "single memory region on the wire");
+static_assert(sizeof(struct vhostx_msg_log) == 16, "log description on the wire");
 
 /* What a message of one request looks like. */
 struct msg_rule {
@@ -40,8 +41,11 @@ static const struct msg_rule msg_rules[] = {
 	[VHOSTX_SET_MEM_TABLE] = { .name = "SET_MEM_TABLE", .served = true,
 		.min_fds = 1, .max_fds = VHOSTX_MSG_FDS,
 		.size = offsetof(struct vhostx_msg_memory, region[1]) },
-	[6] = { .name = "SET_LOG_BASE" },
-	[7] = { .name = "SET_LOG_FD" },
+	/* Without LOG_SHMFD it has an address of the front-end's own memory, which is of no use here. */
+	[VHOSTX_SET_LOG_BASE] = { .name = "SET_LOG_BASE", .served = true, .reply = true,
+		.min_fds = 1, .max_fds = 1, .size = sizeof(struct vhostx_msg_log),
+		.feature = VHOSTX_PROTOCOL_F_LOG_SHMFD },
+	[VHOSTX_SET_LOG_FD] = { .name = "SET_LOG_FD", .served = true, .min_fds = 1, .max_fds = 1 },
 	[VHOSTX_SET_VRING_NUM] = { .name = "SET_VRING_NUM", .served = true, .size = STATE },
 	[VHOSTX_SET_VRING_ADDR] = { .name = "SET_VRING_ADDR", .served = true,
 		.size = sizeof(struct vhostx_msg_vring_addr) },

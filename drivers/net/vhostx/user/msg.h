@@ -30,6 +30,8 @@ enum vhostx_request {
 	VHOSTX_SET_OWNER = 3,
 	VHOSTX_RESET_OWNER = 4,
 	VHOSTX_SET_MEM_TABLE = 5,
+	VHOSTX_SET_LOG_BASE = 6,
+	VHOSTX_SET_LOG_FD = 7,
 	VHOSTX_SET_VRING_NUM = 8,
 	VHOSTX_SET_VRING_ADDR = 9,
 	VHOSTX_SET_VRING_BASE = 10,
@@ -52,11 +54,14 @@ enum vhostx_request {
 
 /** Protocol feature bits. */
 #define VHOSTX_PROTOCOL_F_MQ 0
+#define VHOSTX_PROTOCOL_F_LOG_SHMFD 1
 #define VHOSTX_PROTOCOL_F_REPLY_ACK 3
 #define VHOSTX_PROTOCOL_F_MTU 4
 #define VHOSTX_PROTOCOL_F_RESET_DEVICE 13
 #define VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
 #define VHOSTX_PROTOCOL_F_STATUS 16
+/** The virtio feature bit that turns the dirty log on. */
+#define VHOSTX_F_LOG_ALL 26
 /** The virtio feature bit that tells that protocol features exist. */
 #define VHOSTX_F_PROTOCOL_FEATURES 30
 
@@ -66,10 +71,13 @@ struct vhostx_msg_vring_state {
 	uint32_t num;   /**< size, base or switch, by request */
 };
 
+/** Flag of a vring address description: log writes to the used ring. */
+#define VHOSTX_VRING_F_LOG 0x1u
+
 /** "A vring address description". */
 struct vhostx_msg_vring_addr {
 	uint32_t index; /**< ring */
-	uint32_t flags; /**< bit 0: log writes to the used ring */
+	uint32_t flags; /**< VHOSTX_VRING_F_LOG */
 	uint64_t desc;  /**< front-end address of the descriptors */
 	uint64_t used;  /**< front-end address of the used ring, or device area */
 	uint64_t avail; /**< front-end address of the available ring, or driver area */
@@ -97,6 +105,12 @@ struct vhostx_msg_mem_reg {
 	struct vhostx_msg_region region;
 };
 
+/** "Log description". */
+struct vhostx_msg_log {
+	uint64_t size;   /**< bytes of the bitmap */
+	uint64_t offset; /**< where it starts in the file, bytes */
+};
+
 /** A message's header, as on the wire. */
 struct vhostx_msg_header {
 	uint32_t request; /**< enum vhostx_request, or anything */
@@ -111,6 +125,7 @@ union vhostx_msg_payload {
 	struct vhostx_msg_vring_addr addr;
 	struct vhostx_msg_memory memory;
 	struct vhostx_msg_mem_reg mem_reg;
+	struct vhostx_msg_log log;
 	uint8_t bytes[512]; /**< the longest payload that is taken off the socket */
 };
 
