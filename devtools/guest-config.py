@@ -16,9 +16,12 @@ working, or make it slow, and what to do.
 import argparse
 import shlex
 import sys
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from pathlib import Path
 
-from guestconfig import qemu
+from guestconfig import libvirt, qemu, read_libvirt, read_qemu
+from guestconfig.checks import SLOW, STOPS, check
 from guestconfig.guest import Guest, parse_size
 from guestconfig.port import TELEMETRY_DEFAULT, Port, PortError, from_telemetry
 
@@ -84,15 +87,52 @@ def print_qemu(options):
     return 0
 
 
+def print_libvirt(options):
+    """Parts of a domain, to be merged with what else the guest has."""
+    print(libvirt.domain_xml(find_guest(options)))
+    return 0
+
+
+def read_machine(options):
+    """The machine to check: a running QEMU, a command line or a domain."""
+    if options.pid is not None:
+        return read_qemu.read_process(options.pid)
+    text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
+    return (read_libvirt if text.lstrip().startswith("<") else read_qemu).read(text)
+
+
+def print_check(options):
+    """What is wrong, worst first. 1 if something stops vhost-user."""
+    findings = check(read_machine(options), find_port(options), options.user)
+    for finding in findings:
+        print(f"{finding.level}: {finding.what}\n    {finding.remedy}")
+    count = {level: sum(finding.level == level for finding in findings) for level in (STOPS, SLOW)}
+    print(f"{count[STOPS]} would stop vhost-user, {count[SLOW]} make it slow")
+    return 1 if count[STOPS] else 0
+
+
+def add_check_options(parser):
+    """What is checked."""
+    group = parser.add_argument_group("the guest")
+    what = group.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", nargs="?", metavar="FILE",
+                      help="QEMU command line, as in a script, or libvirt domain; - for standard input")
+    what.add_argument("--pid", type=int, help="process id of a running QEMU")
+    group.add_argument("--user", help="user that QEMU runs as, to see whether it may use the socket")
+
+
 def parse_arguments(argv):
     """Options and the function that they choose."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, function, text in [("qemu", print_qemu, "print QEMU's arguments")]:
+    for name, function, add, text in [
+            ("qemu", print_qemu, add_guest_options, "print QEMU's arguments"),
+            ("libvirt", print_libvirt, add_guest_options, "print parts of a libvirt domain"),
+            ("check", print_check, add_check_options, "say what is wrong with a guest")]:
         command = commands.add_parser(name, help=text)
         add_port_options(command)
-        add_guest_options(command)
+        add(command)
         command.set_defaults(function=function)
     return parser.parse_args(argv)
 
@@ -102,7 +142,7 @@ def main(argv):
     options = parse_arguments(argv)
     try:
         return options.function(options)
-    except (PortError, ValueError, OSError) as error:
+    except (PortError, ValueError, OSError, KeyError, ElementTree.ParseError) as error:
         print(f"guest-config.py: {error}", file=sys.stderr)
         return 2
 
