@@ -2,6 +2,7 @@
 # Copyright (c) 2026 net_vhostx developers
 """Fixtures of the tests with virtual machines."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,16 +24,26 @@ def _boot_image():
     return image.build()
 
 
+@pytest.fixture(scope="module", name="mode_rig", params=["server", "client"])
+def _mode_rig(request, setup, boot_image):
+    """A host whose two ports are servers of their sockets, or clients."""
+    with guest_rig(setup, boot_image) as rig:
+        rig.host(client=int(request.param == "client"))
+        yield rig
+
+
 @pytest.fixture(name="guests")
 def _guests(setup, boot_image):
     """A host and guests of one test's own."""
-    yield from _rig(setup, boot_image)
+    with guest_rig(setup, boot_image) as rig:
+        yield rig
 
 
 @pytest.fixture(scope="module", name="shared_rig")
 def _shared_rig(setup, boot_image):
     """A host for all tests of a file."""
-    yield from _rig(setup, boot_image)
+    with guest_rig(setup, boot_image) as rig:
+        yield rig
 
 
 @pytest.fixture(name="shared_guests")
@@ -42,12 +53,16 @@ def _shared_guests(shared_rig):
     shared_rig.end_guests()
 
 
-def _rig(setup, boot_image):
+@contextlib.contextmanager
+def guest_rig(setup, boot_image):
+    """A host and guests, and a folder for what they write."""
     folder = Path(tempfile.mkdtemp(prefix="vxg-"))
     rig = GuestRig(setup, folder, boot_image)
-    yield rig
-    problems = rig.end()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield rig
+    finally:
+        problems = rig.end()
+        shutil.rmtree(folder, ignore_errors=True)
     assert not problems, "\n".join(problems)
 
 

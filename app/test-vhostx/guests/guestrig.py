@@ -5,7 +5,7 @@
 import shlex
 import subprocess
 
-from rig import Rig, assert_driver, queue_args
+from rig import Rig, assert_driver, pool_args, vdev
 
 from guest import Guest
 from image import CHECKOUT
@@ -32,8 +32,8 @@ class GuestRig:
         self._image = boot_image
         self._rig = Rig(setup, folder)
         self.guests = []
+        self.ends = []
         self.pmd = None
-        self.queues = 1
         self.client = False
 
     @property
@@ -53,23 +53,27 @@ class GuestRig:
         """Path of a port's socket."""
         return self.folder / f"port{port}.sock"
 
-    def host(self, *, ports=2, queues=1, vdevs=(), args=(), eal=(), start=True, **devargs):
+    def host(self, *, ports=2, queues=1, vdevs=(), args=(), eal=(), **devargs):
         """A testpmd that forwards between its ports in pairs; other vdevs come last."""
-        self.queues = queues
         self.client = bool(devargs.get("client"))
+        return self.host_of([(self.setup.driver, devargs)] * ports, queues=queues, vdevs=vdevs,
+                            args=args, eal=eal)
+
+    def host_of(self, devices, *, queues=1, vdevs=(), args=(), eal=()):
+        """The same with ports of several drivers: [(driver, devargs)]."""
         options = self.setup.load()
-        for port in range(ports):
-            options += ["--vdev", self.setup.device(port, iface=self.socket(port), queues=queues,
-                                                    **devargs)]
-        for vdev in vdevs:
-            options += ["--vdev", vdev]
+        for port, (driver, devargs) in enumerate(devices):
+            options += ["--vdev", vdev(f"{driver}{port}", iface=self.socket(port), queues=queues,
+                                       **devargs)]
+        for other in vdevs:
+            options += ["--vdev", other]
         self.pmd = self._rig.launch("host", [*options, *eal],
-                                    ["--nb-cores=1", *queue_args(queues), *args],
+                                    ["--nb-cores=1", f"--rxq={queues}", f"--txq={queues}",
+                                     *pool_args(queues * len(devices)), *args],
                                     hugepages=False)
-        for port in range(ports):
-            assert_driver(self.pmd, self.setup.driver, port)
-        if start:
-            self.pmd.start()
+        for port, (driver, _) in enumerate(devices):
+            assert_driver(self.pmd, driver, port)
+        self.pmd.start()
         return self.pmd
 
     def guest(self, port, *options, cpus=1, device=""):
@@ -85,11 +89,14 @@ class GuestRig:
         self.guests.append(guest)
         return guest
 
-    def pair(self, *options, **keywords):
-        """Two guests on ports 0 and 1 that reach each other, as ends 1 and 2."""
-        both = [self.guest(port, *options, **keywords) for port in (0, 1)]
-        ends = [End(guest.wait_boot(), number + 1).configure()
-                for number, guest in enumerate(both)]
+    def pair(self, *options, first=0, **keywords):
+        """Guests on two ports, the first and the next, that reach each other as ends 1 and 2."""
+        return self.introduce([self.guest(first + number, *options, **keywords) for number in (0, 1)])
+
+    @staticmethod
+    def introduce(guests):
+        """Wait until two guests have booted and reach each other; they as ends 1 and 2."""
+        ends = [End(guest.wait_boot(), number).configure() for number, guest in enumerate(guests, 1)]
         ends[0].reach(ends[1])
         return ends
 

@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
-IPERF_PORT = 5201
+IPERF_PORT, HTTP_PORT = 5201, 8080
 FILE_KIB = 2048
 V4, V6 = "10.9.9.{}", "fd00:99::{}"
 
@@ -86,12 +86,17 @@ class End:
         return {number for number, bit in enumerate(bits) if bit == "1"}
 
 
-def serve(end, options=""):
-    """Start an iperf3 server for one test, and wait until it listens."""
-    job = end.host.spawn(f"iperf3 -s -1 -p {IPERF_PORT} {options}")
-    end.host.run(f"for i in $(seq 100); do netstat -ltn | grep -q ':{IPERF_PORT} ' && exit 0; "
+def listen(end, command, port):
+    """Start a server in the background, and wait until it listens on its port."""
+    job = end.host.spawn(command)
+    end.host.run(f"for i in $(seq 100); do netstat -ltn | grep -q ':{port} ' && exit 0; "
                  "usleep 50000; done; exit 1")
     return job
+
+
+def serve(end, options=""):
+    """Start an iperf3 server for one test."""
+    return listen(end, f"iperf3 -s -1 -p {IPERF_PORT} {options}", IPERF_PORT)
 
 
 def iperf(client, server, options="", seconds=1, v6=False):
@@ -116,18 +121,31 @@ def tcp(client, server, **options):
     return received(iperf(client, server, **options))
 
 
-def udp(client, server, rate, length=1400, **options):
-    """Share of UDP datagrams that arrive, 0 to 1, when sent at a rate ("20M")."""
+def udp_total(client, server, rate, length=1400, **options):
+    """Sums of a UDP run at a rate ("20M"), as the receiver saw them."""
     report = json.loads(iperf(client, server, f"-u -b {rate} -l {length}", **options))
     total = report["end"]["sum"]
     assert total["packets"] > 100, total
+    return total
+
+
+def udp(client, server, rate, **options):
+    """Share of UDP datagrams that arrive, 0 to 1, when sent at a rate."""
+    total = udp_total(client, server, rate, **options)
     return 1 - total["lost_packets"] / total["packets"]
+
+
+def udp_rate(client, server, rate, **options):
+    """UDP that arrives in Mbit/s, when sent at a rate."""
+    total = udp_total(client, server, rate, **options)
+    return total["bits_per_second"] / 1e6 * (1 - total["lost_packets"] / total["packets"])
 
 
 def assert_file_arrives(sender, receiver):
     """A file of random bytes, sent by TCP, must arrive unchanged."""
-    sender.host.run("pidof httpd || httpd -p 8080 -h /tmp")
-    sent = sender.host.run(f"dd if=/dev/urandom of=/tmp/file bs=1k count={FILE_KIB} 2>/dev/null; "
-                           "md5sum </tmp/file")
-    arrived = receiver.host.run(f"wget -q -O - http://{sender.v4}:8080/file | md5sum")
+    sent = sender.host.run(f"dd if=/dev/urandom of=$HOME/file bs=1k count={FILE_KIB} 2>/dev/null; "
+                           "md5sum <$HOME/file")
+    if sender.host.attempt(f"netstat -ltn | grep -q ':{HTTP_PORT} '")[0] != 0:
+        listen(sender, f"httpd -f -p {HTTP_PORT} -h $HOME", HTTP_PORT)
+    arrived = receiver.host.run(f"wget -q -O - http://{sender.v4}:{HTTP_PORT}/file | md5sum")
     assert arrived == sent
