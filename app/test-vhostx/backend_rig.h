@@ -32,7 +32,7 @@
 
 /* --- rig: a back-end whose rings only write down what happens to them ------------------------- */
 
-/** "P<ring>" pause, "R<ring>" resume, "S<ring>=<base>" set_base, "W<ring>" rewind, "G<ring>" get_base, "M<mtu>". */
+/** "P<ring>" pause, "R<ring>" resume, "S<ring>=<base>" set_base, "W<ring>" rewind, "G<ring>" get_base, "M<mtu>", "A<first and last byte>" send_rarp. */
 static char trace[1 << 12];
 static struct vhostx_backend be;
 static struct vhostx_msg reply;
@@ -91,6 +91,13 @@ ops_get_base(void *ctx, uint16_t idx)
 	return 0x80010000u + idx;
 }
 
+static inline void
+ops_send_rarp(void *ctx, const uint8_t *mac)
+{
+	assert_ptr_equal(ctx, &trace);
+	record("A%02x%02x ", mac[0], mac[5]);
+}
+
 static inline int
 ops_set_mtu(void *ctx, uint64_t mtu)
 {
@@ -102,7 +109,7 @@ ops_set_mtu(void *ctx, uint64_t mtu)
 static const struct vhostx_backend_ops ops = {
 	.pause = ops_pause, .resume = ops_resume,
 	.set_base = ops_set_base, .rewind = ops_rewind,
-	.get_base = ops_get_base, .set_mtu = ops_set_mtu,
+	.get_base = ops_get_base, .send_rarp = ops_send_rarp, .set_mtu = ops_set_mtu,
 };
 
 static inline unsigned int

@@ -160,6 +160,21 @@ test_backend_mtu_is_the_owners_decision(void **state)
 }
 
 static void
+test_backend_rarp_has_the_guests_address(void **state)
+{
+	const uint8_t mac[8] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56, 0xff, 0xff };
+	const uint8_t group[8] = { 0x53, 0x54, 0, 0x12, 0x34, 0x56 }, none[8] = { [6] = 1 };
+
+	(void)state;
+	assert_closed(say(VHOSTX_SEND_RARP, 0, mac, 8, -1), "protocol feature 2 was not agreed");
+	negotiate(PROTOCOL);
+	assert_int_equal(say(VHOSTX_SEND_RARP, 0, mac, 8, -1), VHOSTX_SILENT);
+	assert_trace("A5256 ");
+	assert_closed(say(VHOSTX_SEND_RARP, 0, group, 8, -1), "its address is no guest's");
+	assert_closed(say(VHOSTX_SEND_RARP, 0, none, 8, -1), "its address is no guest's");
+}
+
+static void
 test_backend_reset_owner_disables(void **state)
 {
 	(void)state;
@@ -333,6 +348,7 @@ main(void)
 		BACKEND_CASE(regress_call_file_is_no_eventfd),
 		BACKEND_CASE(takes_eight_regions),
 		BACKEND_CASE(mtu_is_the_owners_decision),
+		BACKEND_CASE(rarp_has_the_guests_address),
 		BACKEND_CASE(reset_owner_disables),
 		BACKEND_CASE(reset_device_forgets_the_device),
 		BACKEND_CASE(status_is_kept),

@@ -45,6 +45,7 @@ static const struct expected served[] = {
 	{ 16, "SET_PROTOCOL_FEATURES", 8, 1, -1, false },
 	{ 17, "GET_QUEUE_NUM", 0, 1, -1, true },
 	{ 18, "SET_VRING_ENABLE", 8, 1, -1, false },
+	{ 19, "SEND_RARP", 8, 1, 2, false },
 	{ 20, "NET_SET_MTU", 8, 1, 4, false },
 	{ 34, "RESET_DEVICE", 0, 1, 13, false },
 	{ 36, "GET_MAX_MEM_SLOTS", 0, 1, 15, true },

@@ -15,6 +15,7 @@
 #include <rte_string_fns.h>
 
 #include "ring/notify.h"
+#include "ring/rarp.h"
 #include "rte_eth_vhostx.h"
 #include "user/build.h"
 #include "vhostx_event.h"
@@ -113,6 +114,25 @@ ops_get_base(void *ctx, uint16_t idx)
 	return vhostx_ring_get_base(&port->ring[idx].ring, packed ? VHOSTX_PACKED : VHOSTX_SPLIT);
 }
 
+/* On the first queue: who asks for one packet on the wire wants one. */
+static void
+ops_send_rarp(void *ctx, const uint8_t *mac)
+{
+	const struct vhostx_port *port = ctx;
+	const struct rte_eth_dev_data *data = rte_eth_devices[port->port_id].data;
+	struct rte_ether_addr addr;
+
+	memcpy(&addr, mac, sizeof(addr));
+	if (data->nb_rx_queues == 0 || data->rx_queues[0] == NULL) {
+		VHOSTX_LOG(WARNING, port->name, "the guest " RTE_ETHER_ADDR_PRT_FMT " cannot be announced: "
+			"the application has no rx queue", RTE_ETHER_ADDR_BYTES(&addr));
+		return;
+	}
+	VHOSTX_LOG(INFO, port->name, "the guest " RTE_ETHER_ADDR_PRT_FMT " is announced by RARP",
+		RTE_ETHER_ADDR_BYTES(&addr));
+	vhostx_rarp_ask(data->rx_queues[0], &addr);
+}
+
 static int
 ops_set_mtu(void *ctx, uint64_t mtu)
 {
@@ -130,6 +150,7 @@ static const struct vhostx_backend_ops backend_ops = {
 	.set_base = ops_set_base,
 	.rewind = ops_rewind,
 	.get_base = ops_get_base,
+	.send_rarp = ops_send_rarp,
 	.set_mtu = ops_set_mtu,
 };
 

@@ -9,6 +9,7 @@
 #include <rte_pause.h>
 
 #include "burst.h"
+#include "rarp.h"
 #include "rx.h"
 #include "tx.h"
 
@@ -21,8 +22,14 @@ rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 {
 	struct vhostx_queue *q = queue;
 	const struct vhostx_snapshot *s = vhostx_queue_enter(q);
-	uint16_t done = 0;
+	uint16_t rarp = 0, done = 0;
 
+	/* First, or a guest that fills every burst would keep it off the wire. */
+	if (unlikely(__atomic_load_n(&q->rarp, __ATOMIC_RELAXED) != 0) && nb != 0) {
+		rarp = vhostx_rarp_take(q, pkts);
+		pkts += rarp;
+		nb -= rarp;
+	}
 	if (likely(s != NULL && s->ring->fault == VHOSTX_NO_CAUSE && nb != 0)) {
 		if (likely(s->enabled))
 			done = rx_ring(q, s, pkts, nb);
@@ -32,7 +39,7 @@ rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 			ring_report(q, s);
 	}
 	vhostx_queue_leave(q);
-	return done;
+	return rarp + done;
 }
 
 /*

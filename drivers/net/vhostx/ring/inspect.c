@@ -101,6 +101,8 @@ vhostx_queue_intr_on(struct vhostx_queue *queue)
 	__atomic_store_n(&queue->intr, true, __ATOMIC_RELAXED);
 	/* G: intr before snap; the other half is in vhostx_queue_publish(). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&queue->rarp, __ATOMIC_RELAXED) != 0)
+		vhostx_eventfd_signal(queue->evfd, false);
 	s = vhostx_queue_visit(queue);
 	if (s != NULL) {
 		if (s->format == VHOSTX_PACKED)

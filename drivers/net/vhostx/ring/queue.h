@@ -71,6 +71,7 @@ struct vhostx_queue {
 	/* Written by the cold side, read by every burst. */
 	const struct vhostx_snapshot *snap; /**< NULL: down. Letters A, B in ring/vq.h */
 	struct rte_mempool *pool; /**< rx: where mbufs come from */
+	uint64_t rarp;            /**< rx: a RARP packet to deliver, see rarp.c; 0: none; atomic, the poller clears it */
 	uint64_t rearm;           /**< rx: data_off, refcnt, nb_segs and port of a fresh mbuf */
 	uint32_t room;            /**< rx: bytes that one mbuf of the pool holds */
 	uint64_t patience;        /**< tx: TSC cycles to wait for a snapshot that is being replaced */

@@ -177,6 +177,18 @@ handle_get_status(struct backend_call *call)
 	return 0;
 }
 
+/* "The first 6 bytes of the payload contain the mac address of the guest." */
+static int
+handle_send_rarp(struct backend_call *call)
+{
+	const uint8_t *mac = call->msg->payload.bytes;
+
+	if ((mac[0] & 1) != 0 || (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) == 0)
+		return backend_fail(call, -EINVAL, "its address is no guest's");
+	call->be->ops->send_rarp(call->be->ctx, mac);
+	return 0;
+}
+
 static int
 handle_net_set_mtu(struct backend_call *call)
 {
@@ -342,6 +354,7 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_SET_PROTOCOL_FEATURES] = handle_set_protocol_features,
 	[VHOSTX_GET_QUEUE_NUM] = handle_get_queue_num,
 	[VHOSTX_SET_VRING_ENABLE] = handle_set_vring_enable,
+	[VHOSTX_SEND_RARP] = handle_send_rarp,
 	[VHOSTX_NET_SET_MTU] = handle_net_set_mtu,
 	[VHOSTX_RESET_DEVICE] = handle_reset_device,
 	[VHOSTX_GET_MAX_MEM_SLOTS] = vhostx_handle_get_max_mem_slots,

@@ -57,6 +57,8 @@ struct vhostx_backend_ops {
 	void (*rewind)(void *ctx, uint16_t idx);
 	/** The position of a paused ring (payload of GET_VRING_BASE's reply). */
 	uint32_t (*get_base)(void *ctx, uint16_t idx);
+	/** SEND_RARP: announce the guest on the wire by the six bytes of this address. */
+	void (*send_rarp)(void *ctx, const uint8_t *mac);
 	/** NET_SET_MTU. @return 0, or -EINVAL if the value is refused. */
 	int (*set_mtu)(void *ctx, uint64_t mtu);
 };
@@ -83,6 +85,7 @@ struct vhostx_backend {
 #define VHOSTX_PROTOCOL_FEATURES ( \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MQ) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_LOG_SHMFD) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_RARP) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_REPLY_ACK) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MTU) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_RESET_DEVICE) | \
