@@ -22,6 +22,7 @@ packages=(
     # tests with virtual machines
     qemu-system-x86 busybox-static iperf3 ethtool
     iproute2           # network namespaces
+    libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
 )
 
 missing_packages() {

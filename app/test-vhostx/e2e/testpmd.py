@@ -76,13 +76,16 @@ class Testpmd:
         self._ignore_sigpipe = ignore_sigpipe
         self.killed = False
         self.file_prefix = f"vxe2e-{os.getpid()}-{name}"
-        silence = [] if "--telemetry" in eal else ["--no-telemetry"]
-        self.argv = [program, *eal, f"--file-prefix={self.file_prefix}",
-                     "--no-pci", *silence, "--", "-i", *args]
+        self.argv = self._command(program, eal, args)
         self._text = ""
         self._changed = threading.Condition()
         self.runtime_dir = tempfile.mkdtemp(prefix="vxe2e-")
         self._spawn(env or {})
+
+    def _command(self, program, eal, args):
+        silence = [] if "--telemetry" in eal else ["--no-telemetry"]
+        return [program, *eal, f"--file-prefix={self.file_prefix}",
+                "--no-pci", *silence, "--", "-i", *args]
 
     def _spawn(self, env):
         master, slave = pty.openpty()

@@ -23,6 +23,7 @@ from image import tool
 BOOT_TIMEOUT = 60
 COMMAND_TIMEOUT = 30
 LOG_TAIL = 6000
+KERNEL_COMMAND_LINE = "console=ttyS0 quiet panic=-1"
 ANSWER = re.compile(rb"answer (\d+) (\d+) (\d+)\n")
 READY = b"ready\n"
 
@@ -33,55 +34,31 @@ def guest_cpus():
     return set(cpus[1:]) or set(cpus)
 
 
-def _in_child():
-    die_with_parent()
-    os.sched_setaffinity(0, guest_cpus())
-
-
 class GuestError(AssertionError):
     """A guest ended, did not answer in time, or a command in it failed."""
 
 
-class Guest:
-    """One QEMU process; network and memory arguments come from the caller."""
+class Agent:
+    """The shell in a guest, behind the guest's second serial port."""
 
-    def __init__(self, name, folder, image, arguments, *, cpus=1):
+    def __init__(self, name):
         self.name = name
-        self.killed = False
-        self._folder = folder
-        self._image = image
-        self._arguments = arguments
-        self._cpus = cpus
         self._numbers = itertools.count(1)
         self._jobs = itertools.count(1)
-        self.start()
+        self._sock = None
 
-    # --- the process ---------------------------------------------------------
-
-    def start(self):
-        """Start QEMU (again); the guest is not up yet."""
-        self.console_path = self._folder / f"{self.name}.console"
-        self.log_path = self._folder / f"{self.name}.qemu"
-        self.killed = False
-        ours, theirs = socket.socketpair()
-        self.argv = [
-            tool("qemu-system-x86_64"), *self._arguments, "-smp", str(self._cpus),
-            "-nodefaults", "-no-user-config", "-display", "none",
-            "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
-            "-append", "console=ttyS0 quiet panic=-1",
-            "-serial", f"file:{self.console_path}",
-            "-chardev", f"socket,id=agent,fd={theirs.fileno()}", "-serial", "chardev:agent"]
-        with open(self.log_path, "wb") as log:
-            self._proc = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=[theirs.fileno()], preexec_fn=_in_child)
-        theirs.close()
-        self._sock = ours
+    def attach(self, sock):
+        """Use a socket that is joined to the serial port."""
+        self._sock = sock
         self._seen = b""
         self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(sock,), daemon=True)
         self._reader.start()
-        return self
+
+    def detach(self):
+        """Close the socket, when whoever was behind it has ended."""
+        self._sock.close()
+        self._reader.join(5)
 
     def _read(self, sock):
         while True:
@@ -95,42 +72,10 @@ class Guest:
             if not data:
                 return
 
-    @property
-    def pid(self):
-        """Process id of QEMU."""
-        return self._proc.pid
-
-    def alive(self):
-        """Whether QEMU still runs."""
-        return self._proc.poll() is None
-
-    def log(self):
-        """What QEMU itself has said."""
-        return self.log_path.read_text(errors="replace")
-
-    def console(self):
-        """What the guest's kernel has said."""
-        try:
-            return self.console_path.read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-
-    def describe(self):
-        """Command line, state and the ends of the logs, for a failed test."""
-        state = "running" if self.alive() else f"ended: {self._proc.returncode}"
+    def seen(self):
+        """What came from the serial port last, for a failed test."""
         with self._changed:
-            agent = self._seen[-LOG_TAIL:].decode(errors="replace")
-        return (f"$ {' '.join(self.argv)}\n[{state}]\n{self.log()[-LOG_TAIL:]}\n"
-                f"--- kernel ---\n{self.console()[-LOG_TAIL:]}\n--- agent ---\n{agent}")
-
-    def kill(self):
-        """SIGKILL by process id, as a crash of QEMU would be."""
-        self.killed = True
-        if self.alive():
-            os.kill(self.pid, signal.SIGKILL)
-        self._proc.wait()
-        self._sock.close()
-        self._reader.join(5)
+            return self._seen[-LOG_TAIL:].decode(errors="replace")
 
     # --- waiting -------------------------------------------------------------
 
@@ -146,7 +91,7 @@ class Guest:
                 if left <= 0 or not self._reader.is_alive():
                     break
                 self._changed.wait(min(left, 0.5))
-        ended = "" if self.alive() else " (QEMU ended)"
+        ended = "" if self._reader.is_alive() else " (it ended)"
         raise GuestError(f"{self.name}: not within {timeout} s{ended}: {what}")
 
     def wait_boot(self, times=1, timeout=BOOT_TIMEOUT):
@@ -188,6 +133,77 @@ class Guest:
     def send(self, command):
         """Send a line of shell and wait for nothing: for those that end the guest."""
         self._sock.sendall(f"0 {command}\n".encode())
+
+
+class Guest(Agent):
+    """One QEMU process; network and memory arguments come from the caller."""
+
+    def __init__(self, name, folder, image, arguments, *, cpus=1, run_on=None):
+        super().__init__(name)
+        self._run_on = run_on or guest_cpus()
+        self.console_path = folder / f"{name}.console"
+        self.log_path = folder / f"{name}.qemu"
+        self._image = image
+        self._arguments = arguments
+        self._cpus = cpus
+        self.start()
+
+    def command(self):
+        """The command line, but for the agent's serial port, which is the second one."""
+        return [tool("qemu-system-x86_64"), *self._arguments, "-smp", str(self._cpus),
+                "-nodefaults", "-no-user-config", "-display", "none",
+                "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
+                "-append", KERNEL_COMMAND_LINE, "-serial", f"file:{self.console_path}"]
+
+    def start(self):
+        """Start QEMU (again); the guest is not up yet."""
+        ours, theirs = socket.socketpair()
+        self.argv = [*self.command(), "-chardev", f"socket,id=agent,fd={theirs.fileno()}",
+                     "-serial", "chardev:agent"]
+        with open(self.log_path, "wb") as log:
+            self._proc = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[theirs.fileno()], preexec_fn=self._in_child)
+        theirs.close()
+        self.attach(ours)
+        return self
+
+    def _in_child(self):
+        die_with_parent()
+        os.sched_setaffinity(0, self._run_on)
+
+    @property
+    def pid(self):
+        """Process id of QEMU."""
+        return self._proc.pid
+
+    def alive(self):
+        """Whether QEMU still runs."""
+        return self._proc.poll() is None
+
+    def log(self):
+        """What QEMU itself has said."""
+        return self.log_path.read_text(errors="replace")
+
+    def console(self):
+        """What the guest's kernel has said."""
+        try:
+            return self.console_path.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def describe(self):
+        """Command line, state and the ends of the logs, for a failed test."""
+        state = "running" if self.alive() else f"ended: {self._proc.returncode}"
+        return (f"$ {' '.join(self.argv)}\n[{state}]\n{self.log()[-LOG_TAIL:]}\n"
+                f"--- kernel ---\n{self.console()[-LOG_TAIL:]}\n--- agent ---\n{self.seen()}")
+
+    def kill(self):
+        """SIGKILL by process id, as a crash of QEMU would be."""
+        if self.alive():
+            os.kill(self.pid, signal.SIGKILL)
+        self._proc.wait()
+        self.detach()
 
 
 class Job:
