@@ -369,12 +369,10 @@ test_ethdev_monitor_addr(void **state)
 static uint16_t
 unpolled(uint16_t port)
 {
-	struct vhostx_port *p = vhostx_port_by_id(port);
-	uint16_t n;
+	struct vhostx_port *p = vhostx_ports_lock(port);
+	const uint16_t n = p->unpolled;
 
-	pthread_mutex_lock(&p->lock);
-	n = p->unpolled;
-	pthread_mutex_unlock(&p->lock);
+	vhostx_ports_unlock(p);
 	return n;
 }
 

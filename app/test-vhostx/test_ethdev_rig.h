@@ -31,7 +31,7 @@
 #include "guest/guest_net.h"
 #include "mem/region.h"
 #include "rte_eth_vhostx.h"
-#include "vhostx_port.h"
+#include "vhostx_ports.h"
 
 #define DEADLINE_MS 30000
 #define RIG_MBUFS 8191u
@@ -229,14 +229,23 @@ port_is_up(uint16_t port)
 static inline bool
 port_has_rings(uint16_t port, uint16_t pairs)
 {
-	struct vhostx_port *p = vhostx_port_by_id(port);
+	struct vhostx_port *p = vhostx_ports_lock(port);
 	bool up = true;
 
-	pthread_mutex_lock(&p->lock);
 	for (uint16_t i = 0; i < pairs * 2; i++)
 		up = up && p->ring[i].built && p->ring[i].snap.enabled;
-	pthread_mutex_unlock(&p->lock);
+	vhostx_ports_unlock(p);
 	return up;
+}
+
+static inline bool
+port_is_vhost(uint16_t port)
+{
+	struct vhostx_port *p = vhostx_ports_lock(port);
+
+	if (p != NULL)
+		vhostx_ports_unlock(p);
+	return p != NULL;
 }
 
 /* cmocka tear-down: every port ends, and every mbuf is back. */
@@ -249,7 +258,7 @@ rig_teardown(void **state)
 	/* Guests first: virtio-user waits for answers. */
 	for (int vhost = 0; vhost < 2; vhost++) {
 		RTE_ETH_FOREACH_DEV(port) {
-			if ((vhostx_port_by_id(port) != NULL) == vhost)
+			if (port_is_vhost(port) == vhost)
 				port_close(port);
 		}
 	}

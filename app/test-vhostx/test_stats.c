@@ -19,9 +19,9 @@
 #define QUEUES 20
 #define XSTATS 2048
 
-/* A device with its queues, as ethdev would hand it over; made anew for each case. */
+/* A device with its queues; made anew for each case. */
 static struct vhostx_queue rxq[QUEUES], txq[QUEUES];
-static void *rx_queues[QUEUES], *tx_queues[QUEUES];
+static struct vhostx_port_ring ring[2 * QUEUES]; /* even: tx, odd: rx */
 static struct vhostx_port port;
 static struct rte_eth_dev_data data;
 static struct rte_eth_dev dev;
@@ -37,13 +37,11 @@ setup(void **state)
 	memset(names, 0, sizeof(names));
 	memset(xstats, 0, sizeof(xstats));
 	for (unsigned int i = 0; i < QUEUES; i++) {
-		rx_queues[i] = &rxq[i];
-		tx_queues[i] = &txq[i];
+		ring[2 * i].queue = &txq[i];
+		ring[2 * i + 1].queue = &rxq[i];
 	}
-	port = (struct vhostx_port){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	port = (struct vhostx_port){ .lock = PTHREAD_MUTEX_INITIALIZER, .ring = ring };
 	data = (struct rte_eth_dev_data){
-		.rx_queues = rx_queues,
-		.tx_queues = tx_queues,
 		.nb_rx_queues = QUEUES,
 		.nb_tx_queues = QUEUES,
 		.dev_private = &port,
@@ -259,13 +257,13 @@ test_stats_errors_are_lost_packets(void **state)
 	assert_int_equal(stats.oerrors, (1u << VHOSTX_BAD_HEAD) - (1u << VHOSTX_OVERSIZE));
 }
 
-/* Between probe and configure there are numbers of queues, but no arrays. */
+/* Between probe and configure there are numbers of queues, but no queues. */
 static void
 test_stats_before_configure(void **state)
 {
 	(void)state;
-	data.rx_queues = NULL;
-	data.tx_queues = NULL;
+	for (unsigned int i = 0; i < 2 * QUEUES; i++)
+		ring[i].queue = NULL;
 	assert_int_equal(basic().ipackets, 0);
 	assert_int_equal(value("rx_q0_good_packets"), 0);
 	assert_int_equal(vhostx_stats_reset(&dev), 0);
@@ -275,8 +273,8 @@ static void
 test_stats_queue_not_set_up(void **state)
 {
 	(void)state;
-	rx_queues[0] = NULL;
-	tx_queues[1] = NULL;
+	ring[1].queue = NULL;
+	ring[2].queue = NULL;
 	rxq[1].count.packets = 4;
 	assert_int_equal(basic().ipackets, 4);
 	assert_int_equal(value("rx_q0_good_packets"), 0);

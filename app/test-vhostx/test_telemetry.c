@@ -25,7 +25,6 @@
 static struct vhostx_vring vring[RINGS];
 static struct vhostx_port_ring *ring;
 static struct vhostx_queue queue;
-static void *rx_queues[RINGS / 2];
 static struct vhostx_port port;
 static struct rte_eth_dev_data data;
 static struct vhostx_mem *mem;
@@ -47,15 +46,11 @@ setup(void **state)
 	memset(ring, 0, RINGS * sizeof(*ring));
 	mem->nr = 1;
 	mem->range[0] = (struct vhostx_range){ .gpa = 0x1000, .size = 0x2000 };
-	rx_queues[0] = &queue;
+	ring[1].queue = &queue;
 	port = (struct vhostx_port){ .lock = PTHREAD_MUTEX_INITIALIZER, .ring = ring };
 	port.be.nr_vrings = RINGS;
 	port.be.vring = vring;
-	data = (struct rte_eth_dev_data){
-		.rx_queues = rx_queues,
-		.nb_rx_queues = RINGS / 2,
-		.dev_private = &port,
-	};
+	data = (struct rte_eth_dev_data){ .dev_private = &port };
 	rte_eth_devices[0].data = &data;
 	return 0;
 }

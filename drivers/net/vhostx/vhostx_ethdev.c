@@ -308,15 +308,6 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 	return 0;
 }
 
-struct vhostx_port *
-vhostx_port_by_id(uint16_t port_id)
-{
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY || !rte_eth_dev_is_valid_port(port_id) ||
-			rte_eth_devices[port_id].dev_ops != &ops)
-		return NULL;
-	return port_of(&rte_eth_devices[port_id]);
-}
-
 static int
 vhostx_probe(struct rte_vdev_device *vdev)
 {

@@ -11,6 +11,7 @@
 #include "rte_eth_vhostx.h"
 #include "vhostx_event.h"
 #include "vhostx_log.h"
+#include "vhostx_ports.h"
 
 static bool
 ring_up(const struct vhostx_port_ring *r)
@@ -105,12 +106,11 @@ vhostx_event_cancel(struct vhostx_port *port)
 int
 rte_eth_vhostx_get_queue_event(uint16_t port_id, struct rte_eth_vhostx_queue_event *event)
 {
-	struct vhostx_port *port = vhostx_port_by_id(port_id);
+	struct vhostx_port *port = event == NULL ? NULL : vhostx_ports_lock(port_id);
 	int ret = -ENOENT;
 
-	if (port == NULL || event == NULL)
+	if (port == NULL)
 		return -EINVAL;
-	pthread_mutex_lock(&port->lock);
 	for (uint16_t i = 0; i < port->be.nr_vrings && ret != 0; i++) {
 		struct vhostx_port_ring *r = &port->ring[i];
 
@@ -122,6 +122,6 @@ rte_eth_vhostx_get_queue_event(uint16_t port_id, struct rte_eth_vhostx_queue_eve
 		event->enable = r->seen;
 		ret = 0;
 	}
-	pthread_mutex_unlock(&port->lock);
+	vhostx_ports_unlock(port);
 	return ret;
 }

@@ -20,8 +20,8 @@
 #include "user/build.h"
 #include "vhostx_event.h"
 #include "vhostx_log.h"
+#include "vhostx_ports.h"
 #include "vhostx_serve.h"
-#include "vhostx_port.h"
 
 /* Virtio features that are offered: what the rings can do, and what front-ends do by themselves. */
 #define PORT_FEATURES ( \
@@ -322,6 +322,7 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	ret = -errno;
 	if (port->wake == NULL)
 		goto close_wake;
+	vhostx_ports_add(port);
 	*out = port;
 	return 0;
 
@@ -390,17 +391,17 @@ vhostx_port_stop_queue(struct vhostx_port *port, struct vhostx_queue *queue, boo
 }
 
 struct vhostx_queue *
-vhostx_port_swap_queue(struct vhostx_port *port, void **slot, struct vhostx_queue *queue)
+vhostx_port_swap_queue(struct vhostx_port *port, uint16_t idx, struct vhostx_queue *queue)
 {
 	struct vhostx_queue *old;
 
 	pthread_mutex_lock(&port->lock);
-	old = *slot;
+	old = port->ring[idx].queue;
 	if (old != NULL) {
 		old->stopped = true;
 		vhostx_serve_update(port);
 	}
-	*slot = queue;
+	port->ring[idx].queue = queue;
 	if (port->started)
 		vhostx_serve_update(port);
 	pthread_mutex_unlock(&port->lock);
@@ -421,11 +422,10 @@ vhostx_port_ring_size(struct vhostx_port *port, uint16_t idx)
 int
 rte_eth_vhostx_get_info(uint16_t port_id, struct rte_eth_vhostx_info *info)
 {
-	struct vhostx_port *port = vhostx_port_by_id(port_id);
+	struct vhostx_port *port = info == NULL ? NULL : vhostx_ports_lock(port_id);
 
-	if (port == NULL || info == NULL)
+	if (port == NULL)
 		return -EINVAL;
-	pthread_mutex_lock(&port->lock);
 	*info = (struct rte_eth_vhostx_info){
 		.iface = port->args.iface,
 		.client = port->args.client,
@@ -434,13 +434,14 @@ rte_eth_vhostx_get_info(uint16_t port_id, struct rte_eth_vhostx_info *info)
 		.protocol_features = port->be.protocol_features,
 		.nr_regions = port->be.mem == NULL ? 0 : port->be.mem->nr,
 	};
-	pthread_mutex_unlock(&port->lock);
+	vhostx_ports_unlock(port);
 	return 0;
 }
 
 void
 vhostx_port_close(struct vhostx_port *port)
 {
+	vhostx_ports_remove(port);
 	vhostx_port_stop(port);
 	pthread_mutex_lock(&port->lock);
 	port->closed = true;

@@ -21,6 +21,7 @@ struct rte_eth_dev_info;
 struct vhostx_port_ring {
 	struct vhostx_ring ring;      /**< cursors */
 	struct vhostx_snapshot snap;  /**< valid while built */
+	struct vhostx_queue *queue;   /**< the ethdev queue of this number and direction, NULL: none */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */
@@ -35,7 +36,8 @@ struct vhostx_port_ring {
  * | started   | additionally snapshots are published to the queues  | stop, or close             |
  * | closed    | only references of the control thread are left      | the last one               |
  *
- * Everything but the name is protected by the port mutex.
+ * Everything but the name is protected by the port mutex. The queues are kept here as well as in ethdev's
+ * arrays, for ethdev changes those, and frees them, without asking.
  */
 struct vhostx_port {
 	pthread_mutex_t lock;
@@ -80,10 +82,10 @@ void vhostx_port_stop(struct vhostx_port *port);
 void vhostx_port_stop_queue(struct vhostx_port *port, struct vhostx_queue *queue, bool stop);
 
 /**
- * Put @a queue (or NULL) in a slot of the ethdev's queue arrays; the one that was there is taken out of
- * use first. @return it, or NULL: the caller's to free.
+ * Make @a queue (or NULL) the queue of ring @a idx; the one that was it is taken out of use first.
+ * @return that one, or NULL: the caller's to free.
  */
-struct vhostx_queue *vhostx_port_swap_queue(struct vhostx_port *port, void **slot,
+struct vhostx_queue *vhostx_port_swap_queue(struct vhostx_port *port, uint16_t idx,
 	struct vhostx_queue *queue);
 
 /** Entries of ring @a idx, 0 until the front-end has said it. */
@@ -91,9 +93,6 @@ uint16_t vhostx_port_ring_size(struct vhostx_port *port, uint16_t idx);
 
 /** End it all: socket, rings, guest memory; gives the ethdev's reference back. */
 void vhostx_port_close(struct vhostx_port *port);
-
-/** The port of an ethdev of this driver in the primary process, or NULL. */
-struct vhostx_port *vhostx_port_by_id(uint16_t port_id);
 
 /** Take a reference. */
 void vhostx_port_get(struct vhostx_port *port);

@@ -42,13 +42,15 @@ queue_free(struct vhostx_queue *queue)
 void
 vhostx_rx_queue_release(struct rte_eth_dev *dev, uint16_t id)
 {
-	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->rx_queues[id], NULL));
+	queue_free(vhostx_port_swap_queue(port_of(dev), 2 * id + 1, NULL));
+	dev->data->rx_queues[id] = NULL;
 }
 
 void
 vhostx_tx_queue_release(struct rte_eth_dev *dev, uint16_t id)
 {
-	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->tx_queues[id], NULL));
+	queue_free(vhostx_port_swap_queue(port_of(dev), 2 * id, NULL));
+	dev->data->tx_queues[id] = NULL;
 }
 
 static struct vhostx_queue *
@@ -138,7 +140,8 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 		queue_free(queue);
 		return ret;
 	}
-	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->rx_queues[id], queue));
+	dev->data->rx_queues[id] = queue;
+	queue_free(vhostx_port_swap_queue(port_of(dev), 2 * id + 1, queue));
 	return 0;
 }
 
@@ -151,7 +154,8 @@ vhostx_tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	if (queue == NULL)
 		return -ENOMEM;
 	queue->deferred = conf->tx_deferred_start;
-	queue_free(vhostx_port_swap_queue(port_of(dev), &dev->data->tx_queues[id], queue));
+	dev->data->tx_queues[id] = queue;
+	queue_free(vhostx_port_swap_queue(port_of(dev), 2 * id, queue));
 	return 0;
 }
 

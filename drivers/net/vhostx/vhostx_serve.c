@@ -11,12 +11,6 @@
 #include "vhostx_log.h"
 #include "vhostx_serve.h"
 
-static const struct rte_eth_dev_data *
-port_data(const struct vhostx_port *port)
-{
-	return rte_eth_devices[port->port_id].data;
-}
-
 /* Can the queue be polled? */
 static bool
 queue_runs(const struct vhostx_port *port, const struct vhostx_queue *q)
@@ -27,13 +21,13 @@ queue_runs(const struct vhostx_port *port, const struct vhostx_queue *q)
 static struct vhostx_queue *
 rx_queue(const struct vhostx_port *port, uint16_t n)
 {
-	return n < port_data(port)->nb_rx_queues ? port_data(port)->rx_queues[n] : NULL;
+	return port->ring[2 * n + 1].queue;
 }
 
 static struct vhostx_queue *
 tx_queue(const struct vhostx_port *port, uint16_t n)
 {
-	return n < port_data(port)->nb_tx_queues ? port_data(port)->tx_queues[n] : NULL;
+	return port->ring[2 * n].queue;
 }
 
 static struct vhostx_port_ring *
@@ -183,7 +177,7 @@ vhostx_serve_retire(struct vhostx_port *port, uint16_t idx)
 			queue_retire(port, q);
 		return;
 	}
-	for (uint16_t n = 0; n < port_data(port)->nb_tx_queues; n++) {
+	for (uint16_t n = 0; n < port->be.nr_vrings / 2; n++) {
 		q = tx_queue(port, n);
 		if (q != NULL && q->snap == snap)
 			queue_retire(port, q);

@@ -57,11 +57,50 @@ static const struct vhostx_stat stats[] = {
  */
 static const char *const gauges[] = { "rx_unpolled_queues", "connects" };
 
-/* Before the port is configured there are numbers of queues, but no queues. */
-static struct vhostx_queue *
-queue_at(void **queues, uint16_t i)
+static bool
+is_primary(void)
 {
-	return queues == NULL ? NULL : queues[i];
+	return rte_eal_process_type() == RTE_PROC_PRIMARY;
+}
+
+/*
+ * A primary process asks the port, under whose mutex no queue goes away. A secondary one has only what ethdev
+ * shares: before the port is configured that are numbers of queues, but no queues.
+ */
+static void
+queues_lock(const struct rte_eth_dev *dev)
+{
+	struct vhostx_port *port = dev->data->dev_private;
+
+	if (is_primary())
+		pthread_mutex_lock(&port->lock);
+}
+
+static void
+queues_unlock(const struct rte_eth_dev *dev)
+{
+	struct vhostx_port *port = dev->data->dev_private;
+
+	if (is_primary())
+		pthread_mutex_unlock(&port->lock);
+}
+
+static struct vhostx_queue *
+queue_at(const struct rte_eth_dev *dev, enum vhostx_way way, uint16_t i)
+{
+	const bool rx = way == VHOSTX_WAY_RX;
+	const struct vhostx_port *port = dev->data->dev_private;
+	void **shared = rx ? dev->data->rx_queues : dev->data->tx_queues;
+
+	if (is_primary())
+		return port->ring[2 * i + rx].queue;
+	return shared == NULL ? NULL : shared[i];
+}
+
+static uint16_t
+nr_queues(const struct rte_eth_dev *dev, enum vhostx_way way)
+{
+	return way == VHOSTX_WAY_RX ? dev->data->nb_rx_queues : dev->data->nb_tx_queues;
 }
 
 /* One counter, read while its poller writes: old or new, never torn. */
@@ -141,26 +180,22 @@ vhostx_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *sum)
 {
 	const struct vhostx_queue *queue;
 
-	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
-		queue = queue_at(dev->data->rx_queues, i);
+	queues_lock(dev);
+	for (uint16_t i = 0; i < nr_queues(dev, VHOSTX_WAY_RX); i++) {
+		queue = queue_at(dev, VHOSTX_WAY_RX, i);
 		if (queue != NULL)
 			add_rx(sum, i, queue);
 	}
-	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++) {
-		queue = queue_at(dev->data->tx_queues, i);
+	for (uint16_t i = 0; i < nr_queues(dev, VHOSTX_WAY_TX); i++) {
+		queue = queue_at(dev, VHOSTX_WAY_TX, i);
 		if (queue != NULL)
 			add_tx(sum, i, queue);
 	}
+	queues_unlock(dev);
 	return 0;
 }
 
 /* --- extended -------------------------------------------------------------------------------------- */
-
-static bool
-has_gauges(void)
-{
-	return rte_eal_process_type() == RTE_PROC_PRIMARY;
-}
 
 static unsigned int
 count_way(enum vhostx_way way)
@@ -176,32 +211,33 @@ count_way(enum vhostx_way way)
 static unsigned int
 count_all(const struct rte_eth_dev *dev)
 {
-	return dev->data->nb_rx_queues * count_way(VHOSTX_WAY_RX) +
-		dev->data->nb_tx_queues * count_way(VHOSTX_WAY_TX) +
-		(has_gauges() ? RTE_DIM(gauges) : 0);
+	return nr_queues(dev, VHOSTX_WAY_RX) * count_way(VHOSTX_WAY_RX) +
+		nr_queues(dev, VHOSTX_WAY_TX) * count_way(VHOSTX_WAY_TX) +
+		(is_primary() ? RTE_DIM(gauges) : 0);
 }
 
 /* The counters of all queues of one direction. @return how many were written. */
 static unsigned int
-put_values(struct rte_eth_xstat *xstats, void **queues, uint16_t nr, enum vhostx_way way)
+put_values(struct rte_eth_xstat *xstats, const struct rte_eth_dev *dev, enum vhostx_way way)
 {
 	unsigned int at = 0;
 
-	for (uint16_t i = 0; i < nr; i++) {
+	for (uint16_t i = 0; i < nr_queues(dev, way); i++) {
+		const struct vhostx_queue *queue = queue_at(dev, way, i);
 		const struct vhostx_stat *stat = NULL;
 
 		while ((stat = vhostx_stat_next(stat, way)) != NULL)
-			xstats[at++].value = vhostx_stat_value(queue_at(queues, i), stat);
+			xstats[at++].value = vhostx_stat_value(queue, stat);
 	}
 	return at;
 }
 
 static unsigned int
-put_names(struct rte_eth_xstat_name *names, uint16_t nr, enum vhostx_way way)
+put_names(struct rte_eth_xstat_name *names, const struct rte_eth_dev *dev, enum vhostx_way way)
 {
 	unsigned int at = 0;
 
-	for (uint16_t i = 0; i < nr; i++) {
+	for (uint16_t i = 0; i < nr_queues(dev, way); i++) {
 		const struct vhostx_stat *stat = NULL;
 
 		while ((stat = vhostx_stat_next(stat, way)) != NULL)
@@ -212,12 +248,10 @@ put_names(struct rte_eth_xstat_name *names, uint16_t nr, enum vhostx_way way)
 }
 
 static void
-put_gauges(struct rte_eth_xstat *xstats, struct vhostx_port *port)
+put_gauges(struct rte_eth_xstat *xstats, const struct vhostx_port *port)
 {
-	pthread_mutex_lock(&port->lock);
 	xstats[0].value = port->unpolled;
 	xstats[1].value = port->connects - port->connects_base;
-	pthread_mutex_unlock(&port->lock);
 }
 
 int
@@ -228,10 +262,12 @@ vhostx_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigne
 
 	if (xstats == NULL || n < all)
 		return all;
-	at = put_values(xstats, dev->data->rx_queues, dev->data->nb_rx_queues, VHOSTX_WAY_RX);
-	at += put_values(&xstats[at], dev->data->tx_queues, dev->data->nb_tx_queues, VHOSTX_WAY_TX);
-	if (has_gauges())
+	queues_lock(dev);
+	at = put_values(xstats, dev, VHOSTX_WAY_RX);
+	at += put_values(&xstats[at], dev, VHOSTX_WAY_TX);
+	if (is_primary())
 		put_gauges(&xstats[at], dev->data->dev_private);
+	queues_unlock(dev);
 	for (unsigned int i = 0; i < all; i++)
 		xstats[i].id = i;
 	return all;
@@ -245,8 +281,8 @@ vhostx_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *name
 
 	if (names == NULL || n < all)
 		return all;
-	at = put_names(names, dev->data->nb_rx_queues, VHOSTX_WAY_RX);
-	at += put_names(&names[at], dev->data->nb_tx_queues, VHOSTX_WAY_TX);
+	at = put_names(names, dev, VHOSTX_WAY_RX);
+	at += put_names(&names[at], dev, VHOSTX_WAY_TX);
 	for (unsigned int i = 0; at < all; i++, at++)
 		snprintf(names[at].name, sizeof(names->name), "%s", gauges[i]);
 	return all;
@@ -269,26 +305,27 @@ reset_queue(struct vhostx_queue *queue)
 			__ATOMIC_RELAXED);
 }
 
+static void
+reset_way(const struct rte_eth_dev *dev, enum vhostx_way way)
+{
+	for (uint16_t i = 0; i < nr_queues(dev, way); i++) {
+		struct vhostx_queue *queue = queue_at(dev, way, i);
+
+		if (queue != NULL)
+			reset_queue(queue);
+	}
+}
+
 int
 vhostx_stats_reset(struct rte_eth_dev *dev)
 {
 	struct vhostx_port *port = dev->data->dev_private;
-	struct vhostx_queue *queue;
 
-	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
-		queue = queue_at(dev->data->rx_queues, i);
-		if (queue != NULL)
-			reset_queue(queue);
-	}
-	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++) {
-		queue = queue_at(dev->data->tx_queues, i);
-		if (queue != NULL)
-			reset_queue(queue);
-	}
-	if (!has_gauges())
-		return 0;
-	pthread_mutex_lock(&port->lock);
-	port->connects_base = port->connects;
-	pthread_mutex_unlock(&port->lock);
+	queues_lock(dev);
+	reset_way(dev, VHOSTX_WAY_RX);
+	reset_way(dev, VHOSTX_WAY_TX);
+	if (is_primary())
+		port->connects_base = port->connects;
+	queues_unlock(dev);
 	return 0;
 }

@@ -16,7 +16,7 @@
 
 #include "ring/inspect.h"
 #include "user/features.h"
-#include "vhostx_port.h"
+#include "vhostx_ports.h"
 #include "vhostx_stats.h"
 #include "vhostx_telemetry.h"
 
@@ -91,12 +91,7 @@ sink_list_add(struct sink *sink, const char *format, ...)
 static const struct vhostx_queue *
 ring_queue(const struct vhostx_port *port, uint16_t idx)
 {
-	const struct rte_eth_dev_data *data = rte_eth_devices[port->port_id].data;
-	const uint16_t n = idx / 2;
-
-	if (idx % 2 != 0)
-		return data->rx_queues != NULL && n < data->nb_rx_queues ? data->rx_queues[n] : NULL;
-	return data->tx_queues != NULL && n < data->nb_tx_queues ? data->tx_queues[n] : NULL;
+	return port->ring[idx].queue;
 }
 
 static enum vhostx_way
@@ -297,21 +292,11 @@ params_number(const char **params)
 	return number;
 }
 
-/* The open port of this process that @a id names, locked, or NULL. */
+/* The port that @a id, a number of any size, names. @return as vhostx_ports_lock(). */
 static struct vhostx_port *
 port_lock(long id)
 {
-	struct vhostx_port *port = NULL;
-
-	if (id >= 0 && id < RTE_MAX_ETHPORTS)
-		port = vhostx_port_by_id(id);
-	if (port == NULL)
-		return NULL;
-	pthread_mutex_lock(&port->lock);
-	if (!port->closed)
-		return port;
-	pthread_mutex_unlock(&port->lock);
-	return NULL;
+	return id < 0 || id >= RTE_MAX_ETHPORTS ? NULL : vhostx_ports_lock(id);
 }
 
 static int
@@ -319,8 +304,12 @@ handle_list(const char *cmd __rte_unused, const char *params __rte_unused, struc
 {
 	rte_tel_data_start_array(d, RTE_TEL_INT_VAL);
 	for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; id++) {
-		if (vhostx_port_by_id(id) != NULL)
-			rte_tel_data_add_array_int(d, id);
+		struct vhostx_port *port = vhostx_ports_lock(id);
+
+		if (port == NULL)
+			continue;
+		vhostx_ports_unlock(port);
+		rte_tel_data_add_array_int(d, id);
 	}
 	return 0;
 }
@@ -339,7 +328,7 @@ handle_info(const char *cmd __rte_unused, const char *params, struct rte_tel_dat
 		return -ENODEV;
 	rte_tel_data_start_dict(d);
 	describe_port(&sink, port);
-	pthread_mutex_unlock(&port->lock);
+	vhostx_ports_unlock(port);
 	return 0;
 }
 
@@ -365,7 +354,7 @@ handle_ring(const char *cmd __rte_unused, const char *params, struct rte_tel_dat
 		describe_ring(&sink, port, idx);
 		ret = 0;
 	}
-	pthread_mutex_unlock(&port->lock);
+	vhostx_ports_unlock(port);
 	return ret;
 }
 
