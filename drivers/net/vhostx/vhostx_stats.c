@@ -49,6 +49,16 @@ static const struct vhostx_stat stats[] = {
 	{ "drop_disabled", AT(drops[VHOSTX_DISABLED]), VHOSTX_WAY_RX },
 	{ "ring_stopped_bad_head", AT(drops[VHOSTX_BAD_HEAD]), BOTH },
 	{ "ring_stopped_bad_index", AT(drops[VHOSTX_BAD_INDEX]), BOTH },
+	{ "zc_packets", AT(zc[VHOSTX_ZC_LENT]), VHOSTX_WAY_RX },
+	{ "zc_copied_short", AT(zc[VHOSTX_ZC_SHORT]), VHOSTX_WAY_RX },
+	{ "zc_copied_inflight", AT(zc[VHOSTX_ZC_INFLIGHT]), VHOSTX_WAY_RX },
+	{ "zc_copied_shape", AT(zc[VHOSTX_ZC_SHAPE]), VHOSTX_WAY_RX },
+	{ "zc_copied_leaving", AT(zc[VHOSTX_ZC_LEAVING]), VHOSTX_WAY_RX },
+	{ "zc_copied_logged", AT(zc[VHOSTX_ZC_LOGGED]), VHOSTX_WAY_RX },
+	{ "zc_copied_offload", AT(zc[VHOSTX_ZC_OFFLOAD]), VHOSTX_WAY_RX },
+	{ "zc_copied_held", AT(zc[VHOSTX_ZC_HELD]), VHOSTX_WAY_RX },
+	{ "zc_copied_no_mbuf", AT(zc[VHOSTX_ZC_NO_MBUF]), VHOSTX_WAY_RX },
+	{ "zc_completed_early", AT(zc_early), VHOSTX_WAY_RX },
 };
 
 /*

@@ -44,6 +44,38 @@ ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, ui
 	}
 }
 
+/* Take chains without giving them back. */
+static __rte_always_inline void
+ring_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		split_take(s, b, n);
+		break;
+	default:
+		packed_take(s, b, n);
+		break;
+	}
+}
+
+/* Give chains back that were taken before, at least one, in any order, with nothing written into them. */
+static __rte_always_inline void
+ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+{
+	const uint16_t before = s->ring->last_used;
+
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		split_complete(s, c, n);
+		break;
+	default:
+		packed_complete(s, c, n);
+		break;
+	}
+	if (unlikely(s->log != NULL))
+		vhostx_dirty_used(s, before);
+}
+
 /* The front-end migrates the guest: it wants to know what is written. */
 static __rte_noinline __rte_cold void
 ring_complete_logged(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)

@@ -10,6 +10,7 @@
 #include <rte_mempool.h>
 
 #include "snapshot.h"
+#include "zerocopy.h"
 
 /** Why a packet or a ring was given up. Chain and packet causes drop one packet, ring causes stop it. */
 enum vhostx_cause {
@@ -45,6 +46,8 @@ struct vhostx_counters {
 	uint64_t calls;                /**< interrupts sent to the guest */
 	uint64_t no_calls;             /**< bursts after which the guest wanted none */
 	uint64_t drops[VHOSTX_CAUSES]; /**< packets dropped, or rings stopped, by cause */
+	uint64_t zc_early;             /**< rx: buffers given back to the guest while mbufs had them */
+	uint64_t zc[VHOSTX_ZC_REASONS]; /**< rx: packets of a zero-copy ring: lent, or why they were copied */
 };
 
 /** Which of sizes[] a packet of @a len bytes belongs to. */

@@ -137,19 +137,21 @@ rx_strip(struct rte_mbuf **pkts, uint16_t n)
 	}
 }
 
-/* Copy chains into the mbufs that @a pkts holds; returns packets, and in @a taken chains. */
+/*
+ * Copy the chains from @a i to before @a n into the mbufs that @a pkts holds; returns packets, and in @a taken
+ * where it ended.
+ */
 static __rte_always_inline uint16_t
 rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken)
+	uint16_t i, uint16_t n, struct rte_mbuf **pkts, uint16_t *taken)
 {
 	const uint32_t hdr_len = s->hdr_len;
 	const uint64_t rearm = q->rearm; /* data_off is its low half-word */
 	const uint32_t room = q->room;
 	uint64_t bytes = 0;
 	uint16_t done = 0;
-	uint16_t i;
 
-	for (i = 0; i < n; i++) {
+	for (; i < n; i++) {
 		const struct vhostx_chain *c = &b->chain[i];
 		const uint32_t len = c->total - hdr_len;
 		struct rte_mbuf *m = pkts[done];
@@ -180,6 +182,8 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 	return done;
 }
 
+#include "rx_zerocopy.h"
+
 /* Get as many mbufs as the pool has, up to @a n. */
 static __rte_always_inline uint16_t
 rx_alloc(struct vhostx_queue *q, struct rte_mbuf **pkts, uint16_t n)
@@ -192,30 +196,43 @@ rx_alloc(struct vhostx_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	return n;
 }
 
-/* Receive up to @a want packets in one step. Returns packets, and in @a taken chains. */
+/*
+ * Receive up to @a want packets in one step. Returns packets, in @a taken chains, and adds to @a given those that
+ * went back to the guest.
+ */
 static __rte_always_inline uint16_t
 rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
-	struct rte_mbuf **pkts, uint16_t want, uint16_t *taken)
+	struct rte_mbuf **pkts, uint16_t want, uint16_t *taken, uint32_t *given)
 {
 	const uint16_t found = ring_fetch(s, b, want, 0);
+	uint64_t lent = 0;
 	uint16_t n, done;
 
 	*taken = 0;
 	if (found == 0)
 		return 0;
 	n = rx_alloc(q, pkts, found);
-	done = rx_move(q, s, b, n, pkts, taken);
-	if (unlikely(*taken < found))
+	if (likely(s->zc == NULL))
+		done = rx_move(q, s, b, 0, n, pkts, taken);
+	else
+		done = rx_move_zc(q, s, b, n, pkts, taken, &lent);
+	if (unlikely(*taken < found && s->ring->fault == VHOSTX_NO_CAUSE))
 		q->count.nombuf++;
 	if (unlikely(done < n))
 		rte_mempool_put_bulk(q->pool, (void **)&pkts[done], n - done);
-	ring_complete(s, b, *taken);
+	if (likely(lent == 0)) {
+		ring_complete(s, b, *taken);
+		*given += *taken;
+	} else {
+		*given += rx_complete_zc(s, b, *taken, lent);
+	}
 	return done;
 }
 
 static __rte_always_inline uint16_t
 rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
 {
+	uint32_t given = unlikely(s->zc != NULL) ? rx_reap(s) : 0;
 	struct vhostx_batch batch;
 	uint16_t want, taken;
 	uint16_t chains = 0; /* bounds the loop: a guest may send bad chains as fast as they are dropped */
@@ -223,10 +240,10 @@ rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 
 	do {
 		want = RTE_MIN((uint16_t)(nb - chains), STEP);
-		done += rx_step(q, s, &batch, &pkts[done], want, &taken);
+		done += rx_step(q, s, &batch, &pkts[done], want, &taken, &given);
 		chains += taken;
 	} while ((taken == want || (batch.full && taken != 0)) && chains < nb);
-	if (chains != 0)
+	if (given != 0)
 		ring_notify(q, s);
 	return done;
 }
@@ -235,10 +252,11 @@ rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 static __rte_noinline void
 rx_discard(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 {
+	const uint32_t given = s->zc != NULL ? rx_reap(s) : 0;
 	struct vhostx_batch batch;
 	const uint16_t n = ring_fetch(s, &batch, STEP, 0);
 
-	if (n == 0)
+	if (n + given == 0)
 		return;
 	q->count.drops[VHOSTX_DISABLED] += n;
 	ring_complete(s, &batch, n);

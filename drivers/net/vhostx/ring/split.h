@@ -23,6 +23,7 @@ split_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhost
 	struct vhostx_desc d, uint16_t dir)
 {
 	for (uint32_t steps = 0; steps < s->size; steps++) {
+		c->ndesc = steps + 1;
 		c->fault = vhostx_chain_add_desc(s, b, c, &d, dir);
 		if (c->fault != VHOSTX_NO_CAUSE || !(d.flags & VRING_DESC_F_NEXT))
 			return;

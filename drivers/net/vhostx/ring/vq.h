@@ -37,6 +37,8 @@
  * |   | at the end                    | between                        |                                |
  * | J | guest memory (burst), full    | the log's bits (burst); the    | a page that changes while it   |
  * |   | fence                         | front-end does the reverse     | is copied is not copied again  |
+ * | K | state of a zero-copy slot     | the same (reap), acquire       | the guest gets a buffer back   |
+ * |   | (last free), release          |                                | that is still being read       |
  */
 
 /** Chains that one fetch looks at, at most. */
@@ -90,7 +92,7 @@ struct vhostx_chain {
 			uint16_t nspill; /**< segments beyond the first */
 			uint16_t fault;  /**< enum vhostx_cause; the segments are unusable unless NO_CAUSE */
 			uint16_t spill;  /**< index of its second segment in the spill array */
-			uint16_t ndesc;  /**< ring entries that the chain takes: 1 if split */
+			uint16_t ndesc;  /**< descriptors of the ring, or of a split ring's table, that it takes */
 		};
 		uint64_t shape; /**< all of these; the common chain has VHOSTX_SINGLE */
 	};

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * What whoever has a ring does with its table of slots: lend, and reap what came back. Inline for bursts.
+ */
+#ifndef VHOSTX_RING_LEND_H
+#define VHOSTX_RING_LEND_H
+
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+
+#include "vq.h"
+#include "zerocopy.h"
+
+/* The "done" bit of eight states. */
+#define VHOSTX_ZC_DONES (UINT64_C(0x0101010101010101) * VHOSTX_ZC_DONE)
+
+/** Time in units of some microseconds, so that hours fit 32 bits. */
+#define VHOSTX_ZC_CLOCK_SHIFT 14
+
+static __rte_always_inline uint32_t
+vhostx_zc_now(void)
+{
+	return rte_rdtsc() >> VHOSTX_ZC_CLOCK_SHIFT;
+}
+
+/** Is the head or id out, so that the guest may not offer it? */
+static __rte_always_inline bool
+vhostx_zc_is_out(const struct vhostx_zc *zc, uint16_t id)
+{
+	return id < zc->size &&
+		__atomic_load_n(&zc->state[id], __ATOMIC_RELAXED) != VHOSTX_ZC_IDLE;
+}
+
+/** May a chain with @a len bytes of packet be lent, as far as can be told before its pieces are seen? */
+static __rte_always_inline enum vhostx_zc_reason
+vhostx_zc_judge(const struct vhostx_zc *zc, const struct vhostx_chain *c, uint32_t len)
+{
+	if (len < zc->threshold)
+		return VHOSTX_ZC_SHORT;
+	if (unlikely(zc->refuse != VHOSTX_ZC_LENT))
+		return zc->refuse;
+	if (unlikely(zc->out_entries + c->ndesc > zc->limit))
+		return VHOSTX_ZC_INFLIGHT;
+	return unlikely(c->id >= zc->size) ? VHOSTX_ZC_SHAPE : VHOSTX_ZC_LENT;
+}
+
+/** The table's region that a piece at @a va is in, or VHOSTX_ZC_NOWHERE. */
+static __rte_always_inline uint16_t
+vhostx_zc_region_at(const struct vhostx_snapshot *s, const uint8_t *va)
+{
+	const struct vhostx_mem *mem = s->mem;
+	uint32_t i = s->ring->hint;
+
+	if (likely((uintptr_t)va - (uintptr_t)mem->range[i].va < mem->range[i].size))
+		return s->zc->region_of[i];
+	for (i = 0; i < mem->nr; i++) {
+		if ((uintptr_t)va - (uintptr_t)mem->range[i].va < mem->range[i].size)
+			return s->zc->region_of[i];
+	}
+	return VHOSTX_ZC_NOWHERE;
+}
+
+/** Count a slot into the region, or out of it again. */
+static __rte_always_inline void
+vhostx_zc_count(struct vhostx_zc *zc, uint16_t region, int by)
+{
+	uint32_t *out = &zc->region[region].out;
+
+	/* Release: the cold side may unmap when it sees 0. Pairs with the acquire in vhostx_zc_trim(). */
+	__atomic_store_n(out, *out + by, __ATOMIC_RELEASE);
+}
+
+/** The chain's slot goes out with @a mbufs mbufs, whose buffers are in these regions. */
+static __rte_always_inline struct vhostx_zc_slot *
+vhostx_zc_lend(struct vhostx_zc *zc, const struct vhostx_chain *c,
+	const uint16_t region[VHOSTX_ZC_REGIONS], uint16_t mbufs, uint32_t now)
+{
+	struct vhostx_zc_slot *slot = &zc->slot[c->id];
+
+	rte_mbuf_ext_refcnt_set(&slot->shinfo, mbufs);
+	slot->ndesc = c->ndesc;
+	zc->since[c->id] = now;
+	for (uint32_t i = 0; i < VHOSTX_ZC_REGIONS; i++) {
+		slot->region[i] = region[i];
+		if (region[i] != VHOSTX_ZC_NOWHERE)
+			vhostx_zc_count(zc, region[i], 1);
+	}
+	zc->out_in[c->id / VHOSTX_ZC_GROUP]++;
+	zc->out_entries += c->ndesc;
+	__atomic_store_n(&zc->out, zc->out + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&zc->state[c->id], VHOSTX_ZC_OUT, __ATOMIC_RELAXED);
+	return slot;
+}
+
+/** Take a slot out of the table's books. */
+static __rte_always_inline void
+vhostx_zc_settle(struct vhostx_zc *zc, uint16_t id, uint32_t now)
+{
+	const struct vhostx_zc_slot *slot = &zc->slot[id];
+	const uint32_t took = now - zc->since[id];
+
+	if (unlikely(took > zc->longest))
+		__atomic_store_n(&zc->longest, took, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < VHOSTX_ZC_REGIONS; i++) {
+		if (slot->region[i] != VHOSTX_ZC_NOWHERE)
+			vhostx_zc_count(zc, slot->region[i], -1);
+	}
+	zc->out_in[id / VHOSTX_ZC_GROUP]--;
+	zc->out_entries -= slot->ndesc;
+	__atomic_store_n(&zc->out, zc->out - 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&zc->state[id], VHOSTX_ZC_IDLE, __ATOMIC_RELAXED);
+}
+
+/**
+ * Reap the slots of one group that are done.
+ * @param rec  gets what to complete; [VHOSTX_ZC_GROUP], or NULL: nobody wants to know.
+ * @return how many.
+ */
+static __rte_always_inline uint16_t
+vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, uint32_t now)
+{
+	uint16_t n = 0;
+
+	for (uint32_t at = 0; at < VHOSTX_ZC_GROUP; at += sizeof(uint64_t)) {
+		const uint16_t first = group * VHOSTX_ZC_GROUP + at;
+		uint64_t dones = __atomic_load_n((uint64_t *)&zc->state[first], __ATOMIC_RELAXED) &
+			VHOSTX_ZC_DONES;
+
+		for (; dones != 0; dones &= dones - 1) {
+			const uint16_t id = first + __builtin_ctzll(dones) / 8;
+
+			/* K: pairs with the release in vhostx_zc_done(). */
+			(void)__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE);
+			if (rec != NULL) {
+				rec[n].id = id;
+				rec[n].ndesc = zc->slot[id].ndesc;
+				rec[n].used_len = 0;
+			}
+			vhostx_zc_settle(zc, id, now);
+			n++;
+		}
+	}
+	return n;
+}
+
+/** The next group that has slots out, from *@a group on; false: none before @a end groups were passed. */
+static __rte_always_inline bool
+vhostx_zc_next_group(const struct vhostx_zc *zc, uint16_t *group, uint16_t *passed)
+{
+	while (*passed < zc->nr_groups) {
+		*group = zc->look + *passed < zc->nr_groups ? zc->look + *passed :
+			zc->look + *passed - zc->nr_groups;
+		(*passed)++;
+		if (zc->out_in[*group] != 0)
+			return true;
+	}
+	return false;
+}
+
+#endif /* VHOSTX_RING_LEND_H */

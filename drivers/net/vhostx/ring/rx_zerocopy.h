@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The rx burst of a ring with a table of slots: which packets are lent, and how. Those that are not take
+ * the way of every other ring, rx_move(). Included by rx.h alone.
+ */
+#ifndef VHOSTX_RING_RX_ZEROCOPY_H
+#define VHOSTX_RING_RX_ZEROCOPY_H
+
+#include "format.h"
+#include "lend.h"
+
+/* What lending needs during one step. */
+struct rx_lender {
+	struct rte_mbuf *seg[STEP]; /* mbufs to attach buffers to */
+	uint16_t nb;                /* how many are left */
+	uint32_t now;               /* vhostx_zc_now() */
+	uint64_t lent;              /* chains of the step that were lent, as bits */
+};
+
+static_assert(STEP <= 64, "a bit for each chain of a step");
+
+/* The pieces of a packet that are to be lent. */
+struct rx_plan {
+	uint16_t region[VHOSTX_ZC_REGIONS]; /* where they are */
+	uint32_t mbufs;                     /* how many it takes */
+};
+
+/* Have @a n mbufs to attach to. */
+static bool
+rx_lender_fill(struct vhostx_queue *q, struct rx_lender *l, uint16_t n)
+{
+	if (l->nb >= n)
+		return true;
+	if (n > STEP || rte_mempool_get_bulk(q->pool, (void **)&l->seg[l->nb], n - l->nb) != 0)
+		return false;
+	l->nb = n;
+	return true;
+}
+
+/* Put a piece of guest memory behind @a m. */
+static __rte_always_inline void
+rx_lend_piece(const struct vhostx_zc *zc, struct vhostx_zc_slot *slot, struct rte_mbuf *m,
+	uint8_t *va, uint16_t len, uint16_t region)
+{
+	const struct vhostx_zc_region *r = &zc->region[region];
+	const rte_iova_t iova = r->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : r->iova + (va - r->va);
+
+	rte_pktmbuf_attach_extbuf(m, va, iova, len, &slot->shinfo);
+	m->data_len = len;
+}
+
+/* Note the region of a piece. */
+static enum vhostx_zc_reason
+rx_plan_region(const struct vhostx_snapshot *s, struct rx_plan *plan, uint16_t region)
+{
+	uint32_t i = 0;
+
+	if (region == VHOSTX_ZC_NOWHERE)
+		return VHOSTX_ZC_SHAPE;
+	if (__atomic_load_n(&s->zc->region[region].leaving, __ATOMIC_RELAXED))
+		return VHOSTX_ZC_LEAVING;
+	while (i < VHOSTX_ZC_REGIONS && plan->region[i] != region &&
+			plan->region[i] != VHOSTX_ZC_NOWHERE)
+		i++;
+	if (i == VHOSTX_ZC_REGIONS)
+		return VHOSTX_ZC_SHAPE;
+	plan->region[i] = region;
+	return VHOSTX_ZC_LENT;
+}
+
+/* Can the @a left bytes from @a at on be lent, and what does it take? */
+static enum vhostx_zc_reason
+rx_plan_pieces(const struct vhostx_snapshot *s, struct vhostx_cursor at, uint32_t left,
+	struct rx_plan *plan)
+{
+	*plan = (struct rx_plan){ .region = { VHOSTX_ZC_NOWHERE, VHOSTX_ZC_NOWHERE } };
+	while (left != 0) {
+		const uint32_t part = RTE_MIN(left, at.len);
+		const enum vhostx_zc_reason reason =
+			rx_plan_region(s, plan, vhostx_zc_region_at(s, at.va));
+
+		if (reason != VHOSTX_ZC_LENT)
+			return reason;
+		plan->mbufs += (part + VHOSTX_ZC_PIECE_MAX - 1) / VHOSTX_ZC_PIECE_MAX;
+		if (plan->mbufs > (s->zc->linear ? 1 : VHOSTX_ZC_PIECES))
+			return VHOSTX_ZC_SHAPE;
+		left -= part;
+		vhostx_cursor_advance(&at, part, left);
+	}
+	return VHOSTX_ZC_LENT;
+}
+
+/* A packet in several pieces, or in one too long for a mbuf. */
+static __rte_noinline enum vhostx_zc_reason
+rx_lend_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	const struct vhostx_chain *c, struct rte_mbuf *m, struct rx_lender *l)
+{
+	const uint32_t head = s->zc->linear ? 0 : VHOSTX_ZC_HEADER;
+	uint32_t left = c->total - s->hdr_len - head;
+	struct vhostx_cursor at = vhostx_cursor_begin(b, c);
+	struct vhostx_zc_slot *slot;
+	enum vhostx_zc_reason reason;
+	struct rx_plan plan;
+
+	vhostx_cursor_skip(&at, s->hdr_len);
+	rx_rearm(q, m, c->total - s->hdr_len);
+	if (head != 0)
+		vhostx_cursor_read(&at, rte_pktmbuf_mtod(m, uint8_t *), head, 1);
+	reason = rx_plan_pieces(s, at, left, &plan);
+	if (reason == VHOSTX_ZC_LENT && head != 0 && !rx_lender_fill(q, l, plan.mbufs))
+		reason = VHOSTX_ZC_NO_MBUF;
+	if (reason != VHOSTX_ZC_LENT)
+		return reason;
+	slot = vhostx_zc_lend(s->zc, c, plan.region, plan.mbufs, l->now);
+	m->nb_segs = 1 + (head != 0 ? plan.mbufs : 0);
+	m->data_len = head;
+	while (left != 0) {
+		const uint32_t part = RTE_MIN(RTE_MIN(left, at.len), VHOSTX_ZC_PIECE_MAX);
+
+		if (head != 0) {
+			m->next = l->seg[--l->nb];
+			m = m->next;
+			rx_rearm(q, m, part);
+		}
+		rx_lend_piece(s->zc, slot, m, at.va, part, vhostx_zc_region_at(s, at.va));
+		left -= part;
+		vhostx_cursor_advance(&at, part, left);
+	}
+	return VHOSTX_ZC_LENT;
+}
+
+/* Of constant length, so that a few wide moves do it. */
+static __rte_always_inline void
+rx_copy_header(uint8_t *dst, const uint8_t *src)
+{
+	for (uint32_t off = 0; off < VHOSTX_ZC_HEADER; off += VHOSTX_VEC)
+		vhostx_move(dst + off, src + off);
+}
+
+/* A packet in one piece that is not longer than a mbuf can be. */
+static __rte_always_inline enum vhostx_zc_reason
+rx_lend_single(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_chain *c,
+	struct rte_mbuf *m, uint32_t len, struct rx_lender *l)
+{
+	const uint16_t region[] = { vhostx_zc_region_at(s, c->va), VHOSTX_ZC_NOWHERE };
+	const uint32_t head = s->zc->linear ? 0 : VHOSTX_ZC_HEADER;
+	uint8_t *va = c->va + s->hdr_len;
+	struct rte_mbuf *seg = m;
+
+	if (unlikely(__atomic_load_n(&s->zc->region[region[0]].leaving, __ATOMIC_RELAXED)))
+		return VHOSTX_ZC_LEAVING;
+	if (likely(head != 0)) {
+		if (unlikely(l->nb == 0))
+			return VHOSTX_ZC_NO_MBUF;
+		seg = l->seg[--l->nb];
+		rx_rearm(q, m, len);
+		rx_copy_header(rte_pktmbuf_mtod(m, uint8_t *), va);
+		m->data_len = VHOSTX_ZC_HEADER;
+		m->nb_segs = 2;
+		m->next = seg;
+	}
+	rx_rearm(q, seg, len - head);
+	rx_lend_piece(s->zc, vhostx_zc_lend(s->zc, c, region, 1, l->now), seg, va + head, len - head,
+		region[0]);
+	return VHOSTX_ZC_LENT;
+}
+
+/* Lend a packet of @a len bytes. Nothing has happened unless it returns VHOSTX_ZC_LENT. */
+static __rte_always_inline enum vhostx_zc_reason
+rx_lend(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	const struct vhostx_chain *c, struct rte_mbuf *m, uint32_t len, struct rx_lender *l)
+{
+	if (likely(c->nspill == 0 && len <= VHOSTX_ZC_PIECE_MAX))
+		return rx_lend_single(q, s, c, m, len, l);
+	return rx_lend_general(q, s, b, c, m, l);
+}
+
+/* Is there a packet in the chain? If not it is for rx_move() to drop it. */
+static __rte_always_inline bool
+rx_has_packet(const struct vhostx_snapshot *s, const struct vhostx_chain *c)
+{
+	return c->fault == VHOSTX_NO_CAUSE && c->total > s->hdr_len &&
+		c->total - s->hdr_len <= VHOSTX_PACKET_MAX;
+}
+
+/* Why is the packet copied? VHOSTX_ZC_LENT: it need not be, as far as can be told now. */
+static __rte_always_inline enum vhostx_zc_reason
+rx_judge(const struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_chain *c)
+{
+	const enum vhostx_zc_reason reason = vhostx_zc_judge(s->zc, c, c->total - s->hdr_len);
+
+	if (reason != VHOSTX_ZC_LENT)
+		return reason;
+	/* What others write into a lent buffer would not be in the log. */
+	if (unlikely(s->log != NULL))
+		return VHOSTX_ZC_LOGGED;
+	/* The tag would be taken off in the guest's memory. */
+	if (unlikely(s->zc->linear && q->strip))
+		return VHOSTX_ZC_OFFLOAD;
+	return reason;
+}
+
+/*
+ * The next chain from @a i on that is to be lent, or @a n: those before it are to be copied. One whose head
+ * is out may not be offered: it stops the ring, and becomes the new @a n.
+ */
+static __rte_always_inline uint16_t
+rx_next_lent(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t *n)
+{
+	enum vhostx_zc_reason reason;
+
+	for (; i < *n; i++) {
+		const struct vhostx_chain *c = &b->chain[i];
+
+		if (unlikely(s->zc->out != 0 && vhostx_zc_is_out(s->zc, c->id))) {
+			vhostx_ring_stop(s->ring, VHOSTX_BAD_HEAD);
+			*n = i;
+			break;
+		}
+		if (unlikely(!rx_has_packet(s, c)))
+			continue;
+		reason = rx_judge(q, s, c);
+		if (reason == VHOSTX_ZC_LENT)
+			break;
+		q->count.zc[reason]++;
+	}
+	return i;
+}
+
+/* Lend chain @a i, if that can be. */
+static __rte_always_inline bool
+rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, struct rte_mbuf *m, struct rx_lender *l)
+{
+	const uint32_t len = b->chain[i].total - s->hdr_len;
+	const enum vhostx_zc_reason reason = rx_lend(q, s, b, &b->chain[i], m, len, l);
+
+	if (unlikely(reason != VHOSTX_ZC_LENT)) {
+		q->count.zc[reason]++;
+		return false;
+	}
+	l->lent |= UINT64_C(1) << i;
+	count_packet(&q->count, m, len);
+	if (unlikely(q->strip))
+		rx_strip(&m, 1);
+	q->count.packets++;
+	q->count.bytes += len;
+	q->count.zc[VHOSTX_ZC_LENT]++;
+	return true;
+}
+
+/* As rx_move(), for a ring with a table of slots; @a lent gets the chains that were lent, as bits. */
+static __rte_noinline uint16_t
+rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
+{
+	struct rx_lender l = { .now = vhostx_zc_now() };
+	uint16_t done = 0;
+	uint16_t i = 0;
+
+	while (i < n) {
+		uint16_t next = rx_next_lent(q, s, b, i, &n);
+
+		if (likely(next == i && i < n)) {
+			if (unlikely(l.nb == 0 && !s->zc->linear))
+				rx_lender_fill(q, &l, n - i);
+			if (likely(rx_lend_at(q, s, b, i, pkts[done], &l))) {
+				done++;
+				i++;
+				continue;
+			}
+			next = i + 1;
+		}
+		done += rx_move(q, s, b, i, next, &pkts[done], &i);
+		if (unlikely(i < next))
+			break;
+	}
+	if (unlikely(l.nb != 0))
+		rte_mempool_put_bulk(q->pool, (void **)l.seg, l.nb);
+	*taken = i;
+	*lent = l.lent;
+	return done;
+}
+
+/* Take @a n chains; complete those that were not lent. @return how many those are. */
+static __rte_noinline uint16_t
+rx_complete_zc(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint64_t lent)
+{
+	uint16_t k = 0;
+
+	ring_take(s, b, n);
+	for (uint16_t i = 0; i < n; i++) {
+		if (!(lent >> i & 1))
+			b->chain[k++] = b->chain[i];
+	}
+	if (k != 0)
+		ring_return(s, b->chain, k);
+	return k;
+}
+
+/*
+ * Complete what came back, in whatever order it did: a split ring's used ring takes any (virtio 1.3, 2.7.8),
+ * a packed ring's used descriptor goes into the next used position, whose chain may still be out, and skips as
+ * many slots as its own chain had (2.8.6). @return how many chains.
+ */
+static __rte_noinline uint32_t
+rx_reap(const struct vhostx_snapshot *s)
+{
+	struct vhostx_chain rec[VHOSTX_ZC_GROUP];
+	struct vhostx_zc *zc = s->zc;
+	uint16_t passed = 0, looks = 0;
+	uint32_t given = 0;
+	uint16_t group, n;
+
+	if (zc->out == 0)
+		return 0;
+	while (looks++ < VHOSTX_ZC_LOOK && vhostx_zc_next_group(zc, &group, &passed)) {
+		n = vhostx_zc_reap(zc, group, rec, vhostx_zc_now());
+		if (n != 0)
+			ring_return(s, rec, n);
+		given += n;
+	}
+	zc->look = (zc->look + passed) % zc->nr_groups;
+	return given;
+}
+
+#endif /* VHOSTX_RING_RX_ZEROCOPY_H */
