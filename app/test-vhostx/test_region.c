@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -643,6 +644,34 @@ test_region_finds_guest_address(void **state)
 	close(fd);
 }
 
+/* A process that has locked its memory, as testpmd: mapping took the time, and the memory, of every page. */
+static void
+test_region_regress_locked_process(void **state)
+{
+	const uint64_t size = 64 << 20;
+	const int fd = memfd_create("guest", MFD_CLOEXEC);
+	const struct vhostx_region_desc desc = region_at(0, size);
+	struct vhostx_mem *mem = NULL;
+	const char *why = NULL;
+	struct stat st;
+	int ret;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, size), 0);
+	if (mlockall(MCL_FUTURE) != 0) {
+		close(fd);
+		skip();
+	}
+	ret = vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why);
+	munlockall();
+	assert_int_equal(ret, 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_blocks, 0);
+	mem->range[0].va[size - 1] = 1;
+	vhostx_mem_free(mem);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -660,6 +689,7 @@ main(void)
 		CASE(new_table_takes_mappings_over),
 		CASE(maps_again_what_differs),
 		CASE(finds_guest_address),
+		CASE(regress_locked_process),
 		CASE(add_and_remove),
 		CASE(add_to_nothing),
 		CASE(failed_add_leaves_the_old),

@@ -90,6 +90,28 @@ map_is_same(const struct vhostx_map *map, const struct vhostx_region_desc *desc,
 		map->dev == st->st_dev && map->ino == st->st_ino;
 }
 
+/*
+ * Map a shared file. In a process that has locked its memory (mlockall(MCL_FUTURE), as testpmd does), mmap would
+ * bring every page in before it returns: seconds for a large guest, for which all ports wait, and all memory of the
+ * machine for a front-end that lies with a sparse file. Pages without access are not brought in.
+ */
+static void *
+map_open(int fd, uint64_t start, size_t len)
+{
+	void *addr = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, start);
+	int err;
+
+	if (addr == MAP_FAILED)
+		return addr;
+	munlock(addr, len);
+	if (mprotect(addr, len, PROT_READ | PROT_WRITE) == 0)
+		return addr;
+	err = errno;
+	munmap(addr, len);
+	errno = err;
+	return MAP_FAILED;
+}
+
 /* Map a region whose description and file were checked. */
 static int
 map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
@@ -107,7 +129,7 @@ map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
 		return -ENOMEM;
 	}
 	map->len = RTE_ALIGN_CEIL(skip + desc->size, align);
-	map->addr = mmap(NULL, map->len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
+	map->addr = map_open(fd, start, map->len);
 	if (map->addr == MAP_FAILED) {
 		err = errno;
 		*why = map_why(err);
