@@ -44,6 +44,29 @@ test_backend_features_change_while_rings_run(void **state)
 	assert_true(be.vring[1].enabled);
 }
 
+/* A running guest has features that are not offered: QEMU leaves. Told once, until one is content. */
+static void
+test_backend_tells_who_leaves_without_features(void **state)
+{
+	const char *text = "left without choosing of the features 0x400000ff";
+
+	(void)state;
+	vhostx_backend_reset(&be);
+	assert_int_equal(logcap_count(text), 0);
+	for (int i = 0; i < 3; i++) {
+		ask(VHOSTX_GET_FEATURES);
+		vhostx_backend_reset(&be);
+		assert_int_equal(logcap_count(text), 1);
+	}
+	ask(VHOSTX_GET_FEATURES);
+	negotiate(PROTOCOL);
+	vhostx_backend_reset(&be);
+	assert_int_equal(logcap_count(text), 1);
+	ask(VHOSTX_GET_FEATURES);
+	vhostx_backend_reset(&be);
+	assert_int_equal(logcap_count(text), 2);
+}
+
 static void
 test_backend_ring_waits_for_enable(void **state)
 {
@@ -311,6 +334,7 @@ main(void)
 		BACKEND_CASE(answers_what_is_asked),
 		BACKEND_CASE(refuses_features_not_offered),
 		BACKEND_CASE(features_change_while_rings_run),
+		BACKEND_CASE(tells_who_leaves_without_features),
 		BACKEND_CASE(ring_waits_for_enable),
 		BACKEND_CASE(legacy_ring_starts_enabled),
 		BACKEND_CASE(acknowledges_when_asked),

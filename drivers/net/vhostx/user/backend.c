@@ -49,6 +49,7 @@ backend_check_index(struct backend_call *call, uint32_t idx)
 static int
 handle_get_features(struct backend_call *call)
 {
+	call->be->asked_features = true;
 	backend_reply_u64(call, call->be->offered);
 	return 0;
 }
@@ -65,6 +66,8 @@ handle_set_features(struct backend_call *call)
 	backend_pause_all(be);
 	be->features = features;
 	be->has_features = true;
+	be->asked_features = false;
+	be->told_features = false;
 	for (uint16_t i = 0; i < be->nr_vrings; i++) {
 		if (be->vring[i].started && backend_starts_enabled(be))
 			be->vring[i].enabled = true;
@@ -440,9 +443,23 @@ vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offere
 	return 0;
 }
 
+/* QEMU hangs up, and says so on its own standard error only, when its running guest has more than is offered. */
+static void
+backend_check_farewell(struct vhostx_backend *be)
+{
+	if (be->asked_features && !be->has_features && !be->told_features) {
+		VHOSTX_LOG(NOTICE, be->name, "the front-end left without choosing of the features 0x%" PRIx64
+			": a guest that runs with more of them needs the arguments that this port had before, "
+			"or a restart", be->offered);
+		be->told_features = true;
+	}
+	be->asked_features = false;
+}
+
 void
 vhostx_backend_reset(struct vhostx_backend *be)
 {
+	backend_check_farewell(be);
 	backend_pause_all(be);
 	for (uint16_t i = 0; i < be->nr_vrings; i++) {
 		backend_keep_fd(&be->vring[i].kickfd, -1);

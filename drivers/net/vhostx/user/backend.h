@@ -77,6 +77,8 @@ struct vhostx_backend {
 	int logfd;                  /**< SET_LOG_FD; -1: none */
 	uint16_t nr_vrings;         /**< twice the port's queue pairs */
 	bool has_features;          /**< SET_FEATURES was seen */
+	bool asked_features;        /**< GET_FEATURES was seen, and no SET_FEATURES that was right since */
+	bool told_features;         /**< the log has that a front-end left in that state; of all connections */
 	uint8_t status;             /**< virtio device status of SET_STATUS */
 	struct vhostx_vring *vring; /**< [nr_vrings] */
 };

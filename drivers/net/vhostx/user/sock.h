@@ -18,7 +18,7 @@
  * connection that lasted as long starts that anew: one that is lost at once, time and again, must not
  * keep the control thread busy.
  */
-#define VHOSTX_SOCK_RETRY_MAX_US 100000u
+#define VHOSTX_SOCK_RETRY_MAX_US 20000u
 
 /** What the owner of a socket is told; each is called on the control thread with the lock held. */
 struct vhostx_sock_ops {
