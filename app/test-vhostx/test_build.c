@@ -149,7 +149,6 @@ test_build_waits_for_all(void **state)
 	struct rig *rig = *state;
 	struct vhostx_vring *vring = &rig->vring[1];
 	const struct vhostx_vring whole = *vring;
-	struct vhostx_mem *mem = rig->be.mem;
 
 	vring->started = false;
 	assert_int_equal(build(rig), -EAGAIN);
@@ -163,8 +162,22 @@ test_build_waits_for_all(void **state)
 	rig->be.has_features = false;
 	assert_int_equal(build(rig), -EAGAIN);
 	rig->be.has_features = true;
+	assert_int_equal(build(rig), 0);
+}
+
+/* A guest whose memory is not shared: QEMU leaves the memory out and goes on. */
+static void
+test_build_refuses_ring_without_memory(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_mem *mem = rig->be.mem;
+
 	rig->be.mem = NULL;
+	assert_int_equal(build(rig), -EINVAL);
+	assert_non_null(strstr(rig->why, "no guest memory"));
+	rig->vring[1].started = false;
 	assert_int_equal(build(rig), -EAGAIN);
+	rig->vring[1].started = true;
 	rig->be.mem = mem;
 	assert_int_equal(build(rig), 0);
 }
@@ -288,6 +301,7 @@ main(void)
 		CASE(test_build_header_length),
 		CASE(test_build_switches),
 		CASE(test_build_waits_for_all),
+		CASE(test_build_refuses_ring_without_memory),
 		CASE(test_build_refuses_split_sizes),
 		CASE(test_build_refuses_alignment),
 		CASE(test_build_regress_cve_2018_1059),

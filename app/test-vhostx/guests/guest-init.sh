@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 net_vhostx developers
 #
+# shellcheck shell=dash
+#
 # First process of a test guest. The kernel has the first serial port; the second one takes a command a line,
 # with a number before it, and answers with a header (number, exit status, bytes) and what the command printed.
 

@@ -76,16 +76,18 @@ class GuestRig:
         self.pmd.start()
         return self.pmd
 
-    def guest(self, port, *options, cpus=1, device=""):
+    def guest(self, port, *options, cpus=1, device="", change=None):
         """A guest on a port, configured by guest-config.py; not up yet.
 
-        options go to guest-config.py, device is more properties of the device.
+        options go to guest-config.py, device is more properties of the device,
+        change makes other arguments of all of them.
         """
         arguments = guest_config("--socket", str(self.socket(port)),
                                  "--mode", "client" if self.client else "server", *options)
         if device:
             arguments[-1] += f",{device}"
-        guest = Guest(f"guest{len(self.guests)}", self.folder, self._image, arguments, cpus=cpus)
+        guest = Guest(f"guest{len(self.guests)}", self.folder, self._image,
+                      change(arguments) if change else arguments, cpus=cpus)
         self.guests.append(guest)
         return guest
 

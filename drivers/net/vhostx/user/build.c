@@ -88,9 +88,13 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 {
 	const struct vhostx_vring *vring = &be->vring[idx];
 
-	if (!vring->started || !vring->has_addr || vring->num == 0 || !be->has_features ||
-			be->mem == NULL)
+	if (!vring->started || !vring->has_addr || vring->num == 0 || !be->has_features)
 		return -EAGAIN;
+	/* QEMU starts rings also if it has no memory that it can share, and says nothing. */
+	if (be->mem == NULL) {
+		*why = "the front-end has shared no guest memory; start QEMU with share=on and a numa node for it";
+		return -EINVAL;
+	}
 	if (vring->num > VHOSTX_RING_MAX) {
 		*why = "the ring has more than 32768 entries";
 		return -EINVAL;

@@ -14,9 +14,9 @@
  * Fill @a snap for ring @a idx; its ring pointer and call_blocks are the caller's to set.
  *
  * @param why  set to a sentence for the log when -EINVAL is returned.
- * @return 0; -EAGAIN if the front-end has not said all yet; -EINVAL if what it said cannot be: a size
- *   that the format does not allow, an address outside guest memory or not aligned, a ring that crosses
- *   from one region to another.
+ * @return 0; -EAGAIN if the front-end has not said all yet; -EINVAL if what it said cannot be: a ring
+ *   without memory, a size that the format does not allow, an address outside guest memory or not
+ *   aligned, a ring that crosses from one region to another.
  */
 int vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *snap,
 	const char **why);
