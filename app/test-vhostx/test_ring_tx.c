@@ -328,6 +328,28 @@ test_ring_tx_regress_burst_cut_by_pieces(void **state)
 		rig_assert_frame(rig, 60, i, 1);
 }
 
+/* The address may lie in several segments. */
+static void
+test_ring_tx_regress_counts_broadcast_in_pieces(void **state)
+{
+	static const uint32_t cut[] = { 3, 2, 55, 0 };
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	/* To a group, then to all. */
+	for (uint32_t i = 0; i < 2; i++) {
+		rig_post(rig, i, RIG_SLOT_LEN);
+		guest_ring_publish(&rig->ring);
+		m = rig_mbuf_cut(60, 1, cut);
+		memset(rte_pktmbuf_mtod(m, void *), 0xff, 3);
+		memset(rte_pktmbuf_mtod(m->next, void *), i == 0 ? 0 : 0xff, 2);
+		memset(rte_pktmbuf_mtod(m->next->next, void *), 0xff, 1);
+		assert_true(rig_tx_one(rig, m));
+	}
+	assert_int_equal(rig->queue.count.multicast, 1);
+	assert_int_equal(rig->queue.count.broadcast, 1);
+}
+
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_delivers_every_length, NULL),
 	RIG_CASE(test_ring_tx_fills_buffer_exactly, NULL),
@@ -346,6 +368,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_disabled_takes_nothing, NULL),
 	RIG_CASE(test_ring_tx_regress_stall_by_pieces, is_shreddable),
 	RIG_CASE(test_ring_tx_regress_burst_cut_by_pieces, is_shreddable),
+	RIG_CASE(test_ring_tx_regress_counts_broadcast_in_pieces, rig_is_no_event),
 };
 
 int

@@ -126,9 +126,10 @@ ring_notify(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 static __rte_noinline void
 count_group(struct vhostx_counters *count, const struct rte_mbuf *m)
 {
-	const struct rte_ether_addr *dst = rte_pktmbuf_mtod(m, const struct rte_ether_addr *);
+	struct rte_ether_addr copy; /* where the first segment does not have all of it */
+	const struct rte_ether_addr *dst = rte_pktmbuf_read(m, 0, sizeof(copy), &copy);
 
-	if (m->data_len >= sizeof(*dst) && rte_is_broadcast_ether_addr(dst))
+	if (dst != NULL && rte_is_broadcast_ether_addr(dst))
 		count->broadcast++;
 	else
 		count->multicast++;
