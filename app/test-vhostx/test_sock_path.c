@@ -3,6 +3,8 @@
  *
  * A port's socket as a server: what stands in its place, and what it leaves behind.
  */
+#include <sys/syscall.h>
+
 #include "sock_rig.h"
 
 static struct owner * const o = &owners[0];
@@ -214,6 +216,58 @@ test_sock_path_permissions(void **state)
 	assert_int_equal(lstat(o->path, &st), -1);
 }
 
+/* What somebody does to the path between bind() and what follows it; NULL: nothing. */
+static void (*after_bind)(const char *path);
+
+/* Stands in for that of libc in this program. */
+int
+bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	const int ret = syscall(SYS_bind, fd, addr, len);
+
+	if (ret == 0 && after_bind != NULL)
+		after_bind(((const struct sockaddr_un *)addr)->sun_path);
+	return ret;
+}
+
+static const char *
+victim_path(void)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s.victim", o->path);
+	return path;
+}
+
+/* The victim's file is what the path leads to. */
+static void
+replace_by_link(const char *path)
+{
+	unlink(path);
+	assert_int_equal(symlink(victim_path(), path), 0);
+}
+
+static void
+test_sock_path_regress_permissions_through_link(void **state)
+{
+	const struct vhostx_sock_perm perm = { .owner = getuid(), .group = getgid(), .mode = 0777 };
+	struct vhostx_sock_path file;
+	struct stat st;
+
+	(void)state;
+	close(open(victim_path(), O_CREAT | O_WRONLY, 0600));
+	after_bind = replace_by_link;
+	assert_int_equal(vhostx_sock_path_listen(&file, o->path, &perm), -EEXIST);
+	after_bind = NULL;
+	assert_int_equal(file.fd, -1);
+	assert_int_equal(stat(victim_path(), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* Nor is the link removed: it is not ours. */
+	assert_int_equal(lstat(o->path, &st), 0);
+	unlink(o->path);
+	unlink(victim_path());
+}
+
 int
 main(void)
 {
@@ -232,6 +286,7 @@ main(void)
 		SOCK_TEST(test_sock_path_file_of_another_is_left),
 		SOCK_TEST(test_sock_path_file_gone),
 		SOCK_TEST(test_sock_path_permissions),
+		SOCK_TEST(test_sock_path_regress_permissions_through_link),
 	};
 
 	return cmocka_run_group_tests(tests, rig_start, rig_stop);

@@ -4,6 +4,8 @@
  * The path of a UNIX socket: connect to it, listen on it, tell a stale file from a live one.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -103,18 +105,39 @@ path_claim(int fd, const char *path)
 	return ret < 0 ? ret : path_bind(fd, &addr);
 }
 
-/* Give the file at @a path to somebody else. */
+/**
+ * Hold on to the file that was just bound: whoever may write to the folder can put another file, or a link to one,
+ * in its place at any time. @return a descriptor that only names it; -EEXIST if it is no socket; -errno.
+ */
 static int
-path_permit(const char *path, const struct vhostx_sock_perm *perm)
+path_hold(const char *path, struct stat *st)
 {
+	const int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, st) < 0 || !S_ISSOCK(st->st_mode)) {
+		close(fd);
+		return -EEXIST;
+	}
+	return fd;
+}
+
+/* Give the held file to somebody else. */
+static int
+path_permit(int held, const struct vhostx_sock_perm *perm)
+{
+	char name[32];
+
 	if (perm == NULL)
 		return 0;
 	/* -1 means unchanged to chown as well. */
 	if ((perm->owner >= 0 || perm->group >= 0) &&
-			lchown(path, (uid_t)perm->owner, (gid_t)perm->group) < 0)
+			fchownat(held, "", (uid_t)perm->owner, (gid_t)perm->group, AT_EMPTY_PATH) < 0)
 		return -errno;
-	/* After chown, which clears bits. */
-	if (perm->mode >= 0 && chmod(path, perm->mode) < 0)
+	/* After chown, which clears bits. Kernels before 6.6 have no chmod of a descriptor that only names. */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", held);
+	if (perm->mode >= 0 && chmod(name, perm->mode) < 0)
 		return -errno;
 	return 0;
 }
@@ -124,7 +147,7 @@ vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path,
 	const struct vhostx_sock_perm *perm)
 {
 	struct stat st;
-	int fd, ret;
+	int fd, held, ret;
 
 	*file = (struct vhostx_sock_path){ .path = path, .fd = -1 };
 	fd = path_socket();
@@ -133,8 +156,13 @@ vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path,
 	ret = path_claim(fd, path);
 	if (ret < 0)
 		goto close_fd;
-	ret = path_permit(path, perm);
-	if (ret == 0 && (listen(fd, SOMAXCONN) < 0 || lstat(path, &st) < 0))
+	held = path_hold(path, &st);
+	ret = held;
+	if (ret < 0)
+		goto close_fd;
+	ret = path_permit(held, perm);
+	close(held);
+	if (ret == 0 && listen(fd, SOMAXCONN) < 0)
 		ret = -errno;
 	if (ret < 0) {
 		unlink(path);
