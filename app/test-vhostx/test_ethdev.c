@@ -30,6 +30,24 @@ test_ethdev_info(void **state)
 	assert_true(info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
 }
 
+/* A type in a packet is a promise that only a listed one may make. */
+static void
+test_ethdev_packet_types(void **state)
+{
+	const uint16_t vhost = vhost_open(0, &plain);
+	const uint16_t virtio = virtio_open(0, &plain);
+	const int listed = rte_eth_dev_get_supported_ptypes(vhost, RTE_PTYPE_ALL_MASK, NULL, 0);
+	struct rte_mbuf *m;
+
+	(void)state;
+	assert_true(listed >= 0);
+	wait_until(port_has_rings(vhost, 1));
+	port_send(virtio, 0, packet_make(100, 1));
+	m = port_receive(vhost, 0);
+	assert_true(listed != 0 || m->packet_type == RTE_PTYPE_UNKNOWN);
+	packet_check(m, 100, 1);
+}
+
 static void
 test_ethdev_close_unconfigured(void **state)
 {
@@ -322,6 +340,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_info),
+		rig_case(test_ethdev_packet_types),
 		rig_case(test_ethdev_close_unconfigured),
 		rig_case(test_ethdev_close_twice),
 		rig_case(test_ethdev_traffic),

@@ -209,6 +209,7 @@ check_rx_count_full(const struct front_conf *conf)
 		front_send(f, 0, 64, i);
 	assert_int_equal(rte_eth_rx_queue_count(port, 0), size);
 	assert_int_equal(rte_eth_rx_descriptor_status(port, 0, size - 1), RTE_ETH_RX_DESC_DONE);
+	assert_int_equal(rte_eth_rx_descriptor_status(port, 0, size), -EINVAL);
 	for (uint16_t i = 0; i < size; i++)
 		packet_check(port_receive(port, 0), 64, i);
 	assert_rx_pending(port, 0);
@@ -224,6 +225,38 @@ test_ethdev_rx_queue_count_full(void **state)
 		check_rx_count_full(&formats[i]);
 }
 
+/* What a guest transmits on a ring that is off is no packet to receive; what it supplies is of no use. */
+static void
+check_disabled(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &(struct port_conf){ 0 });
+	struct front *f = front_open(0, conf);
+
+	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, 0), RTE_ETH_TX_DESC_FULL);
+	front_enable(f, 0, false);
+	front_send(f, 0, 64, 0);
+	front_post(f, 0, 1, 2048);
+	assert_int_equal(rte_eth_rx_queue_count(port, 0), 0);
+	assert_int_equal(rte_eth_rx_descriptor_status(port, 0, 0), RTE_ETH_RX_DESC_UNAVAIL);
+	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, 0), RTE_ETH_TX_DESC_UNAVAIL);
+	front_enable(f, 0, true);
+	assert_int_equal(rte_eth_rx_queue_count(port, 0), 1);
+	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, 0), RTE_ETH_TX_DESC_DONE);
+	front_free(f);
+	wait_until(!port_is_up(port));
+	assert_int_equal(rte_eth_rx_descriptor_status(port, 0, 0), RTE_ETH_RX_DESC_UNAVAIL);
+	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, 0), RTE_ETH_TX_DESC_UNAVAIL);
+	port_close(port);
+}
+
+static void
+test_ethdev_descriptors_of_a_disabled_ring(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(formats); i++)
+		check_disabled(&formats[i]);
+}
+
 static void
 check_tx_status(const struct front_conf *conf)
 {
@@ -237,6 +270,9 @@ check_tx_status(const struct front_conf *conf)
 	port_send(port, 0, packet_make(64, 0));
 	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, 3), RTE_ETH_TX_DESC_DONE);
 	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, 4), RTE_ETH_TX_DESC_FULL);
+	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, f->ring[0].conf.size - 1),
+		RTE_ETH_TX_DESC_FULL);
+	assert_int_equal(rte_eth_tx_descriptor_status(port, 0, f->ring[0].conf.size), -EINVAL);
 	assert_int_equal(rte_eth_tx_done_cleanup(port, 0, 0), 0);
 	front_free(f);
 	port_close(port);
@@ -310,6 +346,7 @@ test_ethdev_count_beside_poller(void **state)
 		wait_until(rte_eth_rx_queue_count(poller.port, 0) == 0);
 		assert_int_equal(rte_eth_rx_descriptor_status(poller.port, 0, 3),
 			RTE_ETH_RX_DESC_AVAIL);
+		assert_int_equal(rte_eth_rx_descriptor_status(poller.port, 0, 9999), -EINVAL);
 		wait_until(front_reap(f, 0) == 1);
 	}
 	__atomic_store_n(&poller.end, true, __ATOMIC_RELAXED);
@@ -419,6 +456,7 @@ main(void)
 		rig_case(test_ethdev_regress_start_starts_all_queues),
 		rig_case(test_ethdev_rx_queue_count),
 		rig_case(test_ethdev_rx_queue_count_full),
+		rig_case(test_ethdev_descriptors_of_a_disabled_ring),
 		rig_case(test_ethdev_tx_descriptor_status),
 		rig_case(test_ethdev_regress_count_within_burst),
 		rig_case(test_ethdev_count_beside_poller),

@@ -234,14 +234,26 @@ vhostx_rx_queue_count(void *queue)
 int
 vhostx_rx_descriptor_status(void *queue, uint16_t offset)
 {
-	return offset < vhostx_queue_pending(queue) ? RTE_ETH_RX_DESC_DONE : RTE_ETH_RX_DESC_AVAIL;
+	const int offers = vhostx_queue_offers(queue, offset);
+
+	if (offers == -ENODEV)
+		return RTE_ETH_RX_DESC_UNAVAIL;
+	if (offers < 0)
+		return offers;
+	return offers != 0 ? RTE_ETH_RX_DESC_DONE : RTE_ETH_RX_DESC_AVAIL;
 }
 
 /* What the guest has offered can be sent into at once; what it has not got back is in use. */
 int
 vhostx_tx_descriptor_status(void *queue, uint16_t offset)
 {
-	return offset < vhostx_queue_pending(queue) ? RTE_ETH_TX_DESC_DONE : RTE_ETH_TX_DESC_FULL;
+	const int offers = vhostx_queue_offers(queue, offset);
+
+	if (offers == -ENODEV)
+		return RTE_ETH_TX_DESC_UNAVAIL;
+	if (offers < 0)
+		return offers;
+	return offers != 0 ? RTE_ETH_TX_DESC_DONE : RTE_ETH_TX_DESC_FULL;
 }
 
 /* --- rx interrupts and power ----------------------------------------------------------------------- */

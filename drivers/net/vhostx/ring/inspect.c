@@ -83,14 +83,34 @@ packed_kicks_on(const struct vhostx_snapshot *s)
 		VRING_PACKED_EVENT_FLAG_ENABLE, __ATOMIC_RELEASE);
 }
 
+/* Does the queue have a ring that packets pass? What is offered on a disabled one is discarded. */
+static bool
+ring_passes(const struct vhostx_snapshot *s)
+{
+	return s != NULL && s->enabled &&
+		__atomic_load_n(&s->ring->fault, __ATOMIC_RELAXED) == VHOSTX_NO_CAUSE;
+}
+
 uint32_t
 vhostx_queue_pending(struct vhostx_queue *queue)
 {
 	const struct vhostx_snapshot *s = vhostx_queue_visit(queue);
-	const uint32_t n = s == NULL ? 0 : vhostx_ring_pending(s);
+	const uint32_t n = ring_passes(s) ? vhostx_ring_pending(s) : 0;
 
 	vhostx_queue_unvisit(queue);
 	return n;
+}
+
+int
+vhostx_queue_offers(struct vhostx_queue *queue, uint16_t offset)
+{
+	const struct vhostx_snapshot *s = vhostx_queue_visit(queue);
+	int ret = -ENODEV;
+
+	if (ring_passes(s))
+		ret = offset >= s->size ? -EINVAL : offset < vhostx_ring_pending(s);
+	vhostx_queue_unvisit(queue);
+	return ret;
 }
 
 void

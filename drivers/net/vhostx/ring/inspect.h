@@ -22,9 +22,16 @@ struct vhostx_watch {
 /**
  * Entries that the guest has offered and that were not fetched: packets to receive, or buffers to send
  * into. A packed ring is counted entry by entry.
- * @return 0 if the queue is down or the ring is broken; at most the ring's size.
+ * @return 0 if the queue is down, or the ring is broken or disabled; at most the ring's size.
  */
 uint32_t vhostx_queue_pending(struct vhostx_queue *queue);
+
+/**
+ * Has the guest offered the entry that is @a offset entries ahead of the next one to fetch?
+ * @return 1 or 0; -EINVAL if the ring has no so many entries; -ENODEV if the queue is down, or the ring is
+ *   broken or disabled.
+ */
+int vhostx_queue_offers(struct vhostx_queue *queue, uint16_t offset);
 
 /**
  * The same of a built snapshot, whoever has the ring: for the holder of the port mutex. While a burst
