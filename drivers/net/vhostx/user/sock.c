@@ -20,7 +20,7 @@
 #include "sock_path.h"
 
 /** Most receive or accept calls per wake-up: one talkative front-end must not hold up the others. */
-#define SOCK_BURST 32
+#define SOCK_BURST 4
 /** How long accepting rests when the process has no file descriptor left. */
 #define SOCK_PAUSE_US 100000u
 #define SOCK_FIRST_RETRY_US 1000u
