@@ -92,6 +92,15 @@ ops_get_base(void *ctx, uint16_t idx)
 }
 
 static inline void
+ops_get_config(void *ctx, struct vhostx_net_config *config)
+{
+	assert_ptr_equal(ctx, &trace);
+	*config = (struct vhostx_net_config){
+		.mac = { 0x52, 0x54, 1, 2, 3, 4 }, .link = true, .mtu = 0x1234,
+	};
+}
+
+static inline void
 ops_send_rarp(void *ctx, const uint8_t *mac)
 {
 	assert_ptr_equal(ctx, &trace);
@@ -109,7 +118,7 @@ ops_set_mtu(void *ctx, uint64_t mtu)
 static const struct vhostx_backend_ops ops = {
 	.pause = ops_pause, .resume = ops_resume,
 	.set_base = ops_set_base, .rewind = ops_rewind,
-	.get_base = ops_get_base, .send_rarp = ops_send_rarp, .set_mtu = ops_set_mtu,
+	.get_base = ops_get_base, .get_config = ops_get_config, .send_rarp = ops_send_rarp, .set_mtu = ops_set_mtu,
 };
 
 static inline unsigned int

@@ -122,9 +122,9 @@ test_backend_acknowledges_unknown_requests(void **state)
 	const uint64_t any = 1;
 
 	(void)state;
-	assert_closed(say(24, VHOSTX_MSG_NEED_REPLY, NULL, 0, -1), "GET_CONFIG: ");
+	assert_closed(say(41, VHOSTX_MSG_NEED_REPLY, NULL, 0, -1), "GET_SHARED_OBJECT: ");
 	negotiate(PROTOCOL);
-	assert_acked(say(24, VHOSTX_MSG_NEED_REPLY, NULL, 0, -1), 1);
+	assert_acked(say(41, VHOSTX_MSG_NEED_REPLY, NULL, 0, -1), 1);
 	assert_acked(say(1000, VHOSTX_MSG_NEED_REPLY, &any, 8, event_file()), 1);
 	assert_true(logcap_has("request 1000"));
 	logcap_clear(NULL);

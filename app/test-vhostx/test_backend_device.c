@@ -174,6 +174,58 @@ test_backend_rarp_has_the_guests_address(void **state)
 	assert_closed(say(VHOSTX_SEND_RARP, 0, none, 8, -1), "its address is no guest's");
 }
 
+/** GET_CONFIG or SET_CONFIG. */
+static enum vhostx_verdict
+say_config(uint32_t request, uint32_t offset, uint32_t size, uint32_t flags)
+{
+	const struct vhostx_msg_config config = { .offset = offset, .size = size, .flags = flags };
+
+	return say(request, 0, &config, 12 + size, -1);
+}
+
+/* virtio 1.3, 5.1.4: MAC, status, queue pairs and MTU, in this order. */
+static void
+test_backend_config_is_told(void **state)
+{
+	const uint8_t expected[12] = { 0x52, 0x54, 1, 2, 3, 4, 1, 0, RINGS / 2, 0, 0x34, 0x12 };
+
+	(void)state;
+	assert_closed(say_config(VHOSTX_GET_CONFIG, 0, 12, 0), "protocol feature 9 was not agreed");
+	negotiate(PROTOCOL);
+	for (uint32_t at = 0; at <= sizeof(expected); at++) {
+		const uint32_t size = sizeof(expected) - at;
+
+		assert_int_equal(say_config(VHOSTX_GET_CONFIG, at, size, 0), VHOSTX_REPLY);
+		assert_int_equal(reply.header.size, 12 + size);
+		assert_int_equal(reply.payload.config.offset, at);
+		assert_int_equal(reply.payload.config.size, size);
+		assert_memory_equal(reply.payload.config.bytes, &expected[at], size);
+	}
+	/* All of it, and beyond. */
+	for (uint32_t size = 0; size <= VHOSTX_CONFIG_MAX; size++) {
+		assert_int_equal(say_config(VHOSTX_GET_CONFIG, 10, size, 0), VHOSTX_REPLY);
+		assert_true(reply.header.size == 0 || reply.header.size == 12 + size);
+	}
+	assert_int_equal(reply.header.size, 0);
+	assert_int_equal(say_config(VHOSTX_GET_CONFIG, UINT32_MAX, 2, 0), VHOSTX_REPLY);
+	assert_int_equal(reply.header.size, 0);
+}
+
+static void
+test_backend_config_is_read_only(void **state)
+{
+	struct vhostx_msg_config lie = { .size = VHOSTX_CONFIG_MAX + 1 };
+
+	(void)state;
+	negotiate(PROTOCOL);
+	assert_closed(say_config(VHOSTX_SET_CONFIG, 0, 6, 0), "a guest cannot write");
+	assert_int_equal(say_config(VHOSTX_SET_CONFIG, 0, 12, VHOSTX_CONFIG_F_MIGRATION), VHOSTX_SILENT);
+	assert_closed(say_config(VHOSTX_SET_CONFIG, 200, 12, VHOSTX_CONFIG_F_MIGRATION), "past the config");
+	assert_closed(say(VHOSTX_SET_CONFIG, 0, &lie, 12 + VHOSTX_CONFIG_MAX, -1), "size of its piece");
+	lie.size = 5;
+	assert_closed(say(VHOSTX_GET_CONFIG, 0, &lie, 12, -1), "size of its piece");
+}
+
 static void
 test_backend_reset_owner_disables(void **state)
 {
@@ -349,6 +401,8 @@ main(void)
 		BACKEND_CASE(takes_eight_regions),
 		BACKEND_CASE(mtu_is_the_owners_decision),
 		BACKEND_CASE(rarp_has_the_guests_address),
+		BACKEND_CASE(config_is_told),
+		BACKEND_CASE(config_is_read_only),
 		BACKEND_CASE(reset_owner_disables),
 		BACKEND_CASE(reset_device_forgets_the_device),
 		BACKEND_CASE(status_is_kept),

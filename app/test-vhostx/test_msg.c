@@ -47,6 +47,8 @@ static const struct expected served[] = {
 	{ 18, "SET_VRING_ENABLE", 8, 1, -1, false },
 	{ 19, "SEND_RARP", 8, 1, 2, false },
 	{ 20, "NET_SET_MTU", 8, 1, 4, false },
+	{ 24, "GET_CONFIG", 12, 1, 9, true },
+	{ 25, "SET_CONFIG", 12, 1, 9, false },
 	{ 34, "RESET_DEVICE", 0, 1, 13, false },
 	{ 36, "GET_MAX_MEM_SLOTS", 0, 1, 15, true },
 	{ 37, "ADD_MEM_REG", 40, 2, 15, false },

@@ -283,3 +283,24 @@ def test_bad_front_end_leaves_the_other_port_alone(host):
         for request_id in (Msg.SET_MEM_TABLE, Msg.SET_VRING_ADDR, 45, 0xFFFFFFFF):
             assert provoke(host, protocol.message(request_id, bytes(5)))
             traffic.progress()
+
+
+# Configuration
+
+
+@pytest.mark.vhostx_only
+def test_config_tells_mac_mtu_and_pairs(host):
+    with host.frontend() as frontend:
+        ask = struct.pack("=III", 0, 12, 0) + bytes(12)
+        reply = frontend.conn.ask(Msg.GET_CONFIG, ask).payload
+        assert reply[:12] == ask[:12]
+        mac, status, pairs, mtu = struct.unpack("<6sHHH", reply[12:])
+        info = host.pmd.port_info(0)
+        assert mac.hex(":").upper() == info["MAC address"]
+        assert (status, pairs, mtu) == (1, host.pairs, int(info["MTU"]))
+        beyond = struct.pack("=III", 200, 12, 0) + bytes(12)
+        assert not frontend.conn.ask(Msg.GET_CONFIG, beyond).payload
+        assert frontend.conn.acked(Msg.SET_CONFIG, ask)
+        moved = struct.pack("=III", 0, 12, 1) + reply[12:]
+        assert not frontend.conn.acked(Msg.SET_CONFIG, moved)
+        frontend.echo(0, [make_frame(100)])

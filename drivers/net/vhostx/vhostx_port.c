@@ -114,6 +114,17 @@ ops_get_base(void *ctx, uint16_t idx)
 	return vhostx_ring_get_base(&port->ring[idx].ring, packed ? VHOSTX_PACKED : VHOSTX_SPLIT);
 }
 
+static void
+ops_get_config(void *ctx, struct vhostx_net_config *config)
+{
+	const struct vhostx_port *port = ctx;
+	const struct rte_eth_dev_data *data = rte_eth_devices[port->port_id].data;
+
+	memcpy(config->mac, data->mac_addrs, sizeof(config->mac));
+	config->link = true;
+	config->mtu = data->mtu;
+}
+
 /* On the first queue: who asks for one packet on the wire wants one. */
 static void
 ops_send_rarp(void *ctx, const uint8_t *mac)
@@ -150,6 +161,7 @@ static const struct vhostx_backend_ops backend_ops = {
 	.set_base = ops_set_base,
 	.rewind = ops_rewind,
 	.get_base = ops_get_base,
+	.get_config = ops_get_config,
 	.send_rarp = ops_send_rarp,
 	.set_mtu = ops_set_mtu,
 };

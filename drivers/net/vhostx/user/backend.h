@@ -42,6 +42,13 @@ struct vhostx_vring {
 	bool enabled;       /**< SET_VRING_ENABLE, or no protocol features */
 };
 
+/** What the front-end can learn of the device: the fields of virtio_net_config that exist here. */
+struct vhostx_net_config {
+	uint8_t mac[6];
+	bool link;   /**< status: the link is up */
+	uint16_t mtu; /**< bytes */
+};
+
 /** How the owner of the rings is told; called with the port mutex held, like the handlers. */
 struct vhostx_backend_ops {
 	/**
@@ -57,6 +64,8 @@ struct vhostx_backend_ops {
 	void (*rewind)(void *ctx, uint16_t idx);
 	/** The position of a paused ring (payload of GET_VRING_BASE's reply). */
 	uint32_t (*get_base)(void *ctx, uint16_t idx);
+	/** GET_CONFIG: fill @a config. */
+	void (*get_config)(void *ctx, struct vhostx_net_config *config);
 	/** SEND_RARP: announce the guest on the wire by the six bytes of this address. */
 	void (*send_rarp)(void *ctx, const uint8_t *mac);
 	/** NET_SET_MTU. @return 0, or -EINVAL if the value is refused. */
@@ -90,6 +99,7 @@ struct vhostx_backend {
 	RTE_BIT64(VHOSTX_PROTOCOL_F_RARP) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_REPLY_ACK) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MTU) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_CONFIG) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_RESET_DEVICE) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_STATUS))

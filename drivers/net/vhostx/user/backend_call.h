@@ -119,4 +119,8 @@ int vhostx_handle_rem_mem_reg(struct backend_call *call);
 int vhostx_handle_set_log_base(struct backend_call *call);
 int vhostx_handle_set_log_fd(struct backend_call *call);
 
+/* backend_config.c */
+int vhostx_handle_get_config(struct backend_call *call);
+int vhostx_handle_set_config(struct backend_call *call);
+
 #endif /* VHOSTX_USER_BACKEND_CALL_H */

@@ -18,20 +18,23 @@ static_assert(offsetof(struct vhostx_msg_memory, region) == 8, "memory table on 
 static_assert(sizeof(struct vhostx_msg_region) == 32, "memory region on the wire");
 static_assert(sizeof(struct vhostx_msg_mem_reg) == 40, "single memory region on the wire");
 static_assert(sizeof(struct vhostx_msg_log) == 16, "log description on the wire");
+static_assert(offsetof(struct vhostx_msg_config, bytes) == 12, "config space on the wire");
 
 /* What a message of one request looks like. */
 struct msg_rule {
 	const char *name; /* NULL: no such request */
 	bool served;      /* else it is known by name only, for the log */
 	bool reply;       /* it has a reply of its own */
+	bool longer;      /* size is that of the shortest payload */
 	uint8_t min_fds;
 	uint8_t max_fds;
 	uint8_t feature;  /* protocol feature that it needs; 0: none, as MQ gates nothing */
-	uint16_t size;    /* bytes of payload; of the shortest one for SET_MEM_TABLE */
+	uint16_t size;    /* bytes of payload */
 };
 
 #define U64 sizeof(uint64_t)
 #define STATE sizeof(struct vhostx_msg_vring_state)
+#define CONFIG offsetof(struct vhostx_msg_config, bytes)
 
 static const struct msg_rule msg_rules[] = {
 	[VHOSTX_GET_FEATURES] = { .name = "GET_FEATURES", .served = true, .reply = true },
@@ -39,7 +42,7 @@ static const struct msg_rule msg_rules[] = {
 	[VHOSTX_SET_OWNER] = { .name = "SET_OWNER", .served = true },
 	[VHOSTX_RESET_OWNER] = { .name = "RESET_OWNER", .served = true },
 	[VHOSTX_SET_MEM_TABLE] = { .name = "SET_MEM_TABLE", .served = true,
-		.min_fds = 1, .max_fds = VHOSTX_MSG_FDS,
+		.longer = true, .min_fds = 1, .max_fds = VHOSTX_MSG_FDS,
 		.size = offsetof(struct vhostx_msg_memory, region[1]) },
 	/* Without LOG_SHMFD it has an address of the front-end's own memory, which is of no use here. */
 	[VHOSTX_SET_LOG_BASE] = { .name = "SET_LOG_BASE", .served = true, .reply = true,
@@ -71,8 +74,10 @@ static const struct msg_rule msg_rules[] = {
 	[21] = { .name = "SET_BACKEND_REQ_FD" },
 	[22] = { .name = "IOTLB_MSG" },
 	[23] = { .name = "SET_VRING_ENDIAN" },
-	[24] = { .name = "GET_CONFIG" },
-	[25] = { .name = "SET_CONFIG" },
+	[VHOSTX_GET_CONFIG] = { .name = "GET_CONFIG", .served = true, .reply = true, .longer = true,
+		.size = CONFIG, .feature = VHOSTX_PROTOCOL_F_CONFIG },
+	[VHOSTX_SET_CONFIG] = { .name = "SET_CONFIG", .served = true, .longer = true,
+		.size = CONFIG, .feature = VHOSTX_PROTOCOL_F_CONFIG },
 	[26] = { .name = "CREATE_CRYPTO_SESSION" },
 	[27] = { .name = "CLOSE_CRYPTO_SESSION" },
 	[28] = { .name = "POSTCOPY_ADVISE" },
@@ -130,6 +135,18 @@ msg_check_memory(const struct vhostx_msg *msg, const char **why)
 	return 0;
 }
 
+/* GET_CONFIG and SET_CONFIG: as many bytes as they say. */
+static int
+msg_check_config(const struct vhostx_msg *msg, const char **why)
+{
+	const uint32_t size = msg->payload.config.size;
+
+	if (size <= VHOSTX_CONFIG_MAX && msg->header.size == CONFIG + size)
+		return 0;
+	*why = "the payload does not have the size of its piece of configuration";
+	return -EPROTO;
+}
+
 /* SET_VRING_KICK, _CALL, _ERR: one file, or the flag that says that there is none. */
 static int
 msg_check_vring_file(const struct vhostx_msg *msg, const char **why)
@@ -173,8 +190,7 @@ vhostx_msg_check(const struct vhostx_msg *msg, const char **why)
 		*why = "this driver does not serve that request";
 		return -ENOSYS;
 	}
-	/* The number of regions decides how much more SET_MEM_TABLE has. */
-	if (size < rule->size || (size > rule->size && rule->max_fds != VHOSTX_MSG_FDS)) {
+	if (size < rule->size || (size > rule->size && !rule->longer)) {
 		*why = "the payload does not have the size of that request";
 		return -EPROTO;
 	}
@@ -185,6 +201,9 @@ vhostx_msg_check(const struct vhostx_msg *msg, const char **why)
 	switch (msg->header.request) {
 	case VHOSTX_SET_MEM_TABLE:
 		return msg_check_memory(msg, why);
+	case VHOSTX_GET_CONFIG:
+	case VHOSTX_SET_CONFIG:
+		return msg_check_config(msg, why);
 	case VHOSTX_SET_VRING_KICK:
 	case VHOSTX_SET_VRING_CALL:
 	case VHOSTX_SET_VRING_ERR:

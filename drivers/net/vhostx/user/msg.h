@@ -45,6 +45,8 @@ enum vhostx_request {
 	VHOSTX_SET_VRING_ENABLE = 18,
 	VHOSTX_SEND_RARP = 19,
 	VHOSTX_NET_SET_MTU = 20,
+	VHOSTX_GET_CONFIG = 24,
+	VHOSTX_SET_CONFIG = 25,
 	VHOSTX_RESET_DEVICE = 34,
 	VHOSTX_GET_MAX_MEM_SLOTS = 36,
 	VHOSTX_ADD_MEM_REG = 37,
@@ -59,6 +61,7 @@ enum vhostx_request {
 #define VHOSTX_PROTOCOL_F_RARP 2
 #define VHOSTX_PROTOCOL_F_REPLY_ACK 3
 #define VHOSTX_PROTOCOL_F_MTU 4
+#define VHOSTX_PROTOCOL_F_CONFIG 9
 #define VHOSTX_PROTOCOL_F_RESET_DEVICE 13
 #define VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
 #define VHOSTX_PROTOCOL_F_STATUS 16
@@ -113,6 +116,19 @@ struct vhostx_msg_log {
 	uint64_t offset; /**< where it starts in the file, bytes */
 };
 
+/** Flag of a configuration message: it brings what another host had. */
+#define VHOSTX_CONFIG_F_MIGRATION 0x1u
+/** Longest piece of configuration space that a message carries, bytes. */
+#define VHOSTX_CONFIG_MAX 256
+
+/** "Virtio device config space". */
+struct vhostx_msg_config {
+	uint32_t offset; /**< in the configuration space, bytes */
+	uint32_t size;   /**< bytes that follow */
+	uint32_t flags;  /**< VHOSTX_CONFIG_F_MIGRATION, or 0: the guest writes */
+	uint8_t bytes[VHOSTX_CONFIG_MAX]; /**< [size] */
+};
+
 /** A message's header, as on the wire. */
 struct vhostx_msg_header {
 	uint32_t request; /**< enum vhostx_request, or anything */
@@ -128,6 +144,7 @@ union vhostx_msg_payload {
 	struct vhostx_msg_memory memory;
 	struct vhostx_msg_mem_reg mem_reg;
 	struct vhostx_msg_log log;
+	struct vhostx_msg_config config;
 	uint8_t bytes[512]; /**< the longest payload that is taken off the socket */
 };
 
