@@ -114,7 +114,7 @@ check_driver(uint16_t port, const char *driver)
 }
 
 int
-perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *driver,
+perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *spec,
 	const struct perf_wiring *wiring)
 {
 	const struct perf_options *opt = bench->opt;
@@ -122,15 +122,18 @@ perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const cha
 		.rxmode.offloads = opt->rx_offloads,
 		.txmode.offloads = opt->tx_offloads,
 	};
-	char args[256];
+	const char *more = strchr(spec, '+');
+	char args[256], driver[32];
 	int ret;
 
 	memset(pair, 0, sizeof(*pair));
+	snprintf(driver, sizeof(driver), "%.*s", (int)strcspn(spec, "+"), spec);
 	snprintf(pair->vhost_name, sizeof(pair->vhost_name), "%.20s%u", driver, bench->serial);
 	snprintf(pair->path, sizeof(pair->path), "%s/%u", bench->dir, bench->serial);
 	bench->serial++;
-	snprintf(args, sizeof(args), "iface=%s,queues=%u%s%s", pair->path, wiring->queues,
-		opt->vhost_args == NULL ? "" : ",", opt->vhost_args == NULL ? "" : opt->vhost_args);
+	snprintf(args, sizeof(args), "iface=%s,queues=%u%s%s%s%s", pair->path, wiring->queues,
+		opt->vhost_args == NULL ? "" : ",", opt->vhost_args == NULL ? "" : opt->vhost_args,
+		more == NULL ? "" : ",", more == NULL ? "" : more + 1);
 	ret = port_open(bench, pair->vhost_name, args, wiring->queues, bench->host_pool, &conf,
 		&pair->vhost);
 	return ret == 0 ? check_driver(pair->vhost, driver) : ret;

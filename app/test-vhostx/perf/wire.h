@@ -39,10 +39,10 @@ int perf_bench_init(struct perf_bench *bench, const struct perf_options *opt);
 void perf_bench_fini(struct perf_bench *bench);
 
 /**
- * Make a vhost port of @a driver, configured and started, and nothing else of the pair.
+ * Make a vhost port of @a spec, a driver's name and perhaps "+" and devargs, configured and started, and nothing else of the pair.
  * @return 0 or -errno, after saying what is wrong; perf_pair_close() is due in both cases.
  */
-int perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *driver,
+int perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *spec,
 	const struct perf_wiring *wiring);
 
 /** Make the other port, on the pair's socket; errors as perf_pair_open_vhost(). */
