@@ -205,6 +205,26 @@ test_args_permissions(void **state)
 }
 
 static void
+test_args_state_dir(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s"), 0);
+	assert_false(args.no_state);
+	assert_string_equal(args.state_dir, "");
+	assert_int_equal(parse(&args, "iface=s,state-dir=/dev/shm"), 0);
+	assert_false(args.no_state);
+	assert_string_equal(args.state_dir, "/dev/shm");
+	assert_int_equal(parse(&args, "iface=s,state-dir=none"), 0);
+	assert_true(args.no_state);
+	assert_refused("iface=s,state-dir=", -EINVAL, "state-dir= is neither");
+	assert_refused("iface=s,state-dir=dev/shm", -EINVAL, "path that begins with /");
+	assert_refused("iface=s,state-dir=/proc", -EINVAL, "not a folder on a memory file system");
+	assert_refused("iface=s,state-dir=/nonexistent", -EINVAL, "not a folder on a memory file system");
+}
+
+static void
 test_args_unbuilt_keys(void **state)
 {
 	static const char * const keys[] = {
@@ -232,7 +252,7 @@ test_args_unknown_key(void **state)
 {
 	(void)state;
 	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
-		"allowed are: iface queues client linear-buffer ext-buffer mac mtu numa owner group mode\n");
+		"allowed are: iface queues client linear-buffer ext-buffer mac mtu numa owner group mode state-dir\n");
 	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
 }
 
@@ -291,6 +311,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_args_defaults, logcap_clear),
+		cmocka_unit_test(test_args_state_dir),
 		cmocka_unit_test(test_args_all_keys),
 		cmocka_unit_test(test_args_flags_do_not_mix),
 		cmocka_unit_test(test_args_last_of_equal_keys_wins),

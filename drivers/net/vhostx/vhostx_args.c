@@ -15,6 +15,7 @@
 #include <rte_common.h>
 #include <rte_kvargs.h>
 
+#include "mem/state.h"
 #include "vhostx_args.h"
 #include "vhostx_log.h"
 
@@ -33,6 +34,7 @@ enum args_kind {
 	ARGS_NUMA,    /**< a NUMA node */
 	ARGS_OWNER,   /**< a user by name or number */
 	ARGS_GROUP,   /**< a group by name or number */
+	ARGS_STATE,   /**< a folder, or "none" */
 	ARGS_MODE,    /**< permission bits in octal */
 	ARGS_UNBUILT, /**< a key of net_vhost that is not built yet: 0 alone */
 };
@@ -56,6 +58,7 @@ static const struct args_key args_keys[] = {
 	{ "owner", ARGS_OWNER, 0 },
 	{ "group", ARGS_GROUP, 0 },
 	{ "mode", ARGS_MODE, 0 },
+	{ "state-dir", ARGS_STATE, 0 },
 	{ "iommu-support", ARGS_UNBUILT, 0 },
 	{ "postcopy-support", ARGS_UNBUILT, 0 },
 	{ "tso", ARGS_UNBUILT, 0 },
@@ -254,6 +257,30 @@ args_set_mode(struct vhostx_args *args, const char *name, const char *key, const
 	return 0;
 }
 
+/* A relative folder would be another one for a process that is started elsewhere. */
+static int
+args_set_state(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	const size_t len = strlen(value);
+
+	args->no_state = strcmp(value, "none") == 0;
+	args->state_dir[0] = '\0';
+	if (args->no_state)
+		return 0;
+	if (value[0] != '/' || len >= sizeof(args->state_dir)) {
+		VHOSTX_LOG(ERR, name, "%s=%s is neither \"none\" nor a path that begins with / and has at most "
+			"%zu characters", key, value, sizeof(args->state_dir) - 1);
+		return -EINVAL;
+	}
+	if (!vhostx_state_is_memory(value)) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a folder on a memory file system; give one on tmpfs, like "
+			"/dev/shm, or \"none\"", key, value);
+		return -EINVAL;
+	}
+	memcpy(args->state_dir, value, len + 1);
+	return 0;
+}
+
 static int
 args_check_unbuilt(const char *name, const char *key, const char *value)
 {
@@ -297,6 +324,8 @@ args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pai
 		return args_set_group(args, name, pair->key, value);
 	case ARGS_MODE:
 		return args_set_mode(args, name, pair->key, value);
+	case ARGS_STATE:
+		return args_set_state(args, name, pair->key, value);
 	case ARGS_UNBUILT:
 		break;
 	}

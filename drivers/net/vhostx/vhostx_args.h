@@ -29,7 +29,8 @@
 	"numa=<node> " \
 	"owner=<user> " \
 	"group=<group> " \
-	"mode=<octal>"
+	"mode=<octal> " \
+	"state-dir=<folder|none>"
 
 /** Checked device arguments; defaults are those of net_vhost. */
 struct vhostx_args {
@@ -42,6 +43,8 @@ struct vhostx_args {
 	struct rte_ether_addr mac;    /**< of the port; default 56:48:4f:53:54 and the port's id */
 	uint16_t mtu;                 /**< that the port begins with, RTE_ETHER_MIN_MTU on; default 0: 1500 */
 	int numa;                     /**< node of the port; default -1: that of the guest's memory */
+	bool no_state;                /**< state-dir=none: nothing outlives the process; default 0 */
+	char state_dir[256];          /**< folder of the state file; default "": one in memory is found */
 	struct vhostx_sock_perm perm; /**< of the socket's file; default: the process's own */
 };
 

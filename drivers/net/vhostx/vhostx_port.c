@@ -21,6 +21,7 @@
 #include "vhostx_event.h"
 #include "vhostx_log.h"
 #include "vhostx_ports.h"
+#include "vhostx_resume.h"
 #include "vhostx_serve.h"
 
 /* Virtio features that are offered: what the rings can do, and what front-ends do by themselves. */
@@ -74,6 +75,7 @@ ops_resume(void *ctx, uint16_t idx)
 		r->snap.ring = &r->ring;
 		r->snap.call_blocks = r->snap.callfd >= 0 && vhostx_eventfd_blocks(r->snap.callfd);
 		r->snap.log_blocks = r->snap.logfd >= 0 && vhostx_eventfd_blocks(r->snap.logfd);
+		vhostx_resume_ring(port, idx);
 		ret = vhostx_ring_prepare(&r->snap, &why);
 	}
 	if (ret == -EINVAL)
@@ -82,6 +84,7 @@ ops_resume(void *ctx, uint16_t idx)
 		return;
 	if (ret == 1)
 		VHOSTX_LOG(INFO, port->name, "ring %u continues at its used index", idx);
+	vhostx_resume_keep(port, idx);
 	r->why = NULL;
 	r->built = true;
 }
@@ -176,6 +179,7 @@ ring_broken(struct vhostx_port *port, uint16_t idx)
 		"a chain begins past the ring or has no end";
 
 	ops_pause(port, idx);
+	vhostx_resume_forget(port, idx);
 	port->be.vring[idx].started = false;
 	r->ring.fault = VHOSTX_NO_CAUSE;
 	r->told = false;
@@ -248,6 +252,7 @@ sock_message(void *ctx, struct vhostx_msg *msg)
 	const uint64_t ring = msg->payload.u64 & VHOSTX_MSG_VRING_MASK;
 	struct vhostx_msg reply;
 	enum vhostx_verdict verdict;
+	int ret = 0;
 
 	/* A guest that was told on another file is told on the new one. */
 	if (msg->header.request == VHOSTX_SET_VRING_CALL && ring < port->be.nr_vrings)
@@ -255,9 +260,13 @@ sock_message(void *ctx, struct vhostx_msg *msg)
 	verdict = vhostx_backend_handle(&port->be, msg, &reply);
 	port_update(port);
 	port_update_node(port);
+	if (verdict == VHOSTX_CLOSE)
+		return -EPROTO;
 	if (verdict == VHOSTX_REPLY)
-		return vhostx_sock_send(port->sock, &reply.header, &reply.payload);
-	return verdict == VHOSTX_CLOSE ? -EPROTO : 0;
+		ret = vhostx_sock_send(port->sock, &reply.header, &reply.payload);
+	if (ret == 0)
+		vhostx_resume_said(port, msg);
+	return ret;
 }
 
 static void
@@ -457,6 +466,7 @@ vhostx_port_close(struct vhostx_port *port)
 	vhostx_port_stop(port);
 	pthread_mutex_lock(&port->lock);
 	port->closed = true;
+	vhostx_resume_close(port);
 	vhostx_sock_close(port->sock);
 	port->sock = NULL;
 	vhostx_backend_fini(&port->be);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "mem/state.h"
 #include "ring/vq.h"
 #include "user/backend.h"
 #include "user/loop.h"
@@ -23,6 +24,7 @@ struct vhostx_port_ring {
 	struct vhostx_snapshot snap;  /**< valid while built */
 	struct vhostx_queue *queue;   /**< the ethdev queue of this number and direction, NULL: none */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
+	bool kept;                    /**< the journal in the state file is this ring's */
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */
 	bool seen;                    /**< state that rte_eth_vhostx_get_queue_event() told last */
@@ -57,6 +59,8 @@ struct vhostx_port {
 	struct vhostx_args args;
 	struct vhostx_sock *sock;      /**< NULL: not open */
 	struct vhostx_backend be;
+	struct vhostx_state *state;    /**< what outlives the process; NULL: not open */
+	bool stateless;                /**< it could not be opened, and that was told */
 	int wakefd;                    /**< pollers write it when a ring was stopped by a fault */
 	struct vhostx_source *wake;    /**< watches wakefd */
 	struct vhostx_port_ring *ring; /**< [be.nr_vrings] */

@@ -414,6 +414,23 @@ vhostx_mem_hold(const struct vhostx_mem *mem, const void *va)
 	return NULL;
 }
 
+bool
+vhostx_mem_place(const struct vhostx_mem *mem, const void *va, struct vhostx_place *place)
+{
+	for (uint32_t i = 0; i < mem->nr; i++) {
+		const uint64_t off = (uintptr_t)va - (uintptr_t)mem->range[i].va;
+		const struct vhostx_map *map = mem->map[i];
+
+		if (off >= mem->range[i].size)
+			continue;
+		*place = (struct vhostx_place) {
+			.dev = map->dev, .ino = map->ino, .offset = map->desc.mmap_offset + off,
+		};
+		return true;
+	}
+	return false;
+}
+
 int
 vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why)
 {

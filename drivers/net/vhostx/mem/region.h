@@ -38,6 +38,20 @@ struct vhostx_range {
 	uint8_t *va;   /**< where that byte is in this process */
 };
 
+/** A byte of guest memory by the file that it is in: the same in every process that maps it. */
+struct vhostx_place {
+	uint64_t dev;    /**< st_dev */
+	uint64_t ino;    /**< st_ino */
+	uint64_t offset; /**< in the file, bytes */
+};
+
+/** Are two places one? */
+static inline bool
+vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->offset == b->offset;
+}
+
 /**
  * A table of regions, immutable once built, sorted by gpa, free of overlaps.
  *
@@ -87,6 +101,9 @@ void vhostx_mem_free(struct vhostx_mem *mem);
 
 /** Take one more reference to the mapping behind @a va (an address inside the table), or NULL. */
 struct vhostx_map *vhostx_mem_hold(const struct vhostx_mem *mem, const void *va);
+
+/** The place of @a va. @return false if no region of the table has it. */
+bool vhostx_mem_place(const struct vhostx_mem *mem, const void *va, struct vhostx_place *place);
 
 /**
  * Map @a size bytes at @a offset of a file that is no guest memory; the file stays the caller's. The

@@ -7,6 +7,7 @@
 #ifndef VHOSTX_RING_PACKED_H
 #define VHOSTX_RING_PACKED_H
 
+#include "journal.h"
 #include "vq.h"
 
 #define PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
@@ -181,6 +182,8 @@ packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, u
 	struct packed_pos p = packed_step(s, first, c[0].ndesc);
 	uint32_t slots = c[0].ndesc;
 
+	if (s->journal != NULL)
+		vhostx_journal_open(s, c[n - 1].ndesc);
 	for (uint16_t i = 1; i < n; i++) {
 		vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
 		p = packed_step(s, p, c[i].ndesc);

@@ -15,6 +15,7 @@
 #include "../mem/log.h"
 #include "../mem/region.h"
 
+struct vhostx_journal;
 struct vhostx_queue;
 struct vhostx_ring;
 struct vhostx_zc;
@@ -52,6 +53,7 @@ struct vhostx_snapshot {
 	struct vhostx_ring *ring;     /**< the cursors; while published they are the poller's */
 	const struct vhostx_mem *mem; /**< guest memory */
 	struct vhostx_zc *zc;         /**< rx: slots that buffers are lent by; NULL: all is copied */
+	struct vhostx_journal *journal; /**< packed: outlives the process, the poller's; NULL: none is kept */
 	const struct vhostx_log *log; /**< what is written is noted there; NULL: nobody wants to know */
 	uint64_t log_used;            /**< second place to log the used ring or device area at; UINT64_MAX: none */
 	uint16_t size;                /**< entries, 1 to VHOSTX_RING_MAX; a power of two if split */

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The state file: whose it is, what it keeps, when it goes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <dirent.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mem/state.h"
+
+#define STATE_SOCKET "/run/test-state.sock"
+
+static const struct vhostx_state_ident state_ident = {
+	.desc = { .dev = 1, .ino = 2, .offset = 4096 },
+	.driver = { .dev = 1, .ino = 2, .offset = 8192 },
+	.device = { .dev = 1, .ino = 2, .offset = 12288 },
+	.size = 256,
+	.base = 0x80008000,
+};
+
+/* *state: a folder in memory, empty. */
+static int
+state_setup(void **state)
+{
+	char *dir = strdup("/dev/shm/test-state-XXXXXX");
+
+	*state = dir;
+	return dir == NULL || mkdtemp(dir) == NULL ? -1 : 0;
+}
+
+/* The name of the one file in the folder, or "". */
+static const char *
+state_file(const char *dir)
+{
+	static char name[512];
+	struct dirent *entry;
+	DIR *d = opendir(dir);
+
+	name[0] = '\0';
+	assert_non_null(d);
+	while ((entry = readdir(d)) != NULL) {
+		if (entry->d_name[0] != '.')
+			snprintf(name, sizeof(name), "%s/%s", dir, entry->d_name);
+	}
+	closedir(d);
+	return name;
+}
+
+static int
+state_teardown(void **state)
+{
+	if (state_file(*state)[0] != '\0')
+		unlink(state_file(*state));
+	rmdir(*state);
+	free(*state);
+	return 0;
+}
+
+static struct vhostx_state *
+state_open(const char *dir, const char *path)
+{
+	struct vhostx_state *state = NULL;
+	const char *why = "";
+
+	assert_int_equal(vhostx_state_open(dir, path, &state, &why), 0);
+	return state;
+}
+
+/* Leave the file as a killed process does: what the kernel closes is closed, nothing more. */
+static void
+state_die(struct vhostx_state *state, const char *dir)
+{
+	char keep[600];
+
+	snprintf(keep, sizeof(keep), "%s.keep", state_file(dir));
+	assert_int_equal(rename(state_file(dir), keep), 0);
+	vhostx_state_close(state);
+	keep[strlen(keep) - strlen(".keep")] = '\0';
+	assert_int_equal(rename(state_file(dir), keep), 0);
+}
+
+static void
+test_state_goes_with_the_last_ring(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+
+	assert_string_not_equal(state_file(*state), "");
+	vhostx_state_bind(st, 3, &state_ident);
+	vhostx_state_unbind(st, 3);
+	vhostx_state_close(st);
+	assert_string_equal(state_file(*state), "");
+}
+
+static void
+test_state_stays_with_a_bound_ring(void **state)
+{
+	struct vhostx_state_ident other = state_ident;
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+
+	assert_false(vhostx_state_is_bound(st, 255, &state_ident));
+	vhostx_state_journal(st, 255, 256)->batch = 42;
+	vhostx_state_bind(st, 255, &state_ident);
+	vhostx_state_close(st);
+	st = state_open(*state, STATE_SOCKET);
+	assert_true(vhostx_state_is_bound(st, 255, &state_ident));
+	assert_int_equal(vhostx_state_journal(st, 255, 256)->batch, 42);
+	assert_false(vhostx_state_is_bound(st, 254, &state_ident));
+	other.base++;
+	assert_false(vhostx_state_is_bound(st, 255, &other));
+	other = state_ident;
+	other.desc.ino++;
+	assert_false(vhostx_state_is_bound(st, 255, &other));
+	other = state_ident;
+	other.device.offset++;
+	assert_false(vhostx_state_is_bound(st, 255, &other));
+	other = state_ident;
+	other.size = 128;
+	assert_false(vhostx_state_is_bound(st, 255, &other));
+	vhostx_state_unbind(st, 255);
+	vhostx_state_close(st);
+}
+
+static void
+test_state_is_bound_to_the_last_identity(void **state)
+{
+	struct vhostx_state_ident ident = state_ident;
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+
+	for (uint32_t i = 0; i < 5; i++) {
+		ident.desc.offset = i * 4096;
+		vhostx_state_bind(st, 0, &ident);
+		state_die(st, *state);
+		st = state_open(*state, STATE_SOCKET);
+		assert_true(vhostx_state_is_bound(st, 0, &ident));
+	}
+	vhostx_state_unbind(st, 0);
+	vhostx_state_close(st);
+}
+
+static void
+test_state_of_another_socket_is_empty(void **state)
+{
+	struct vhostx_state *a = state_open(*state, STATE_SOCKET);
+	struct vhostx_state *b = state_open(*state, "/run/other.sock");
+
+	vhostx_state_bind(a, 0, &state_ident);
+	assert_false(vhostx_state_is_bound(b, 0, &state_ident));
+	vhostx_state_unbind(a, 0);
+	vhostx_state_close(a);
+	vhostx_state_close(b);
+}
+
+static void
+test_state_has_one_process(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET), *again = NULL;
+	const char *why = NULL;
+
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, &again, &why), -EBUSY);
+	assert_non_null(strstr(why, "another process"));
+	vhostx_state_close(st);
+}
+
+static void
+test_state_must_be_this_users_alone(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	const char *why = NULL;
+
+	vhostx_state_bind(st, 0, &state_ident);
+	vhostx_state_close(st);
+	assert_int_equal(chmod(state_file(*state), 0666), 0);
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, &st, &why), -EPERM);
+	assert_non_null(strstr(why, "not this user's alone"));
+}
+
+static void
+test_state_must_be_in_memory(void **state)
+{
+	struct vhostx_state *st = NULL;
+	const char *why = NULL;
+
+	(void)state;
+	assert_int_equal(vhostx_state_open("/proc", STATE_SOCKET, &st, &why), -ENOTSUP);
+	assert_non_null(strstr(why, "memory file system"));
+	assert_int_equal(vhostx_state_open("/nonexistent", STATE_SOCKET, &st, &why), -ENOTSUP);
+	assert_false(vhostx_state_is_memory("/proc"));
+	assert_true(vhostx_state_is_memory("/dev/shm"));
+}
+
+/* Cut off, or full of something else: it is laid out anew, and binds nothing. */
+static void
+test_state_that_is_broken_is_empty(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	char name[512];
+	FILE *f;
+
+	vhostx_state_bind(st, 0, &state_ident);
+	vhostx_state_close(st);
+	snprintf(name, sizeof(name), "%s", state_file(*state));
+	assert_int_equal(truncate(name, 100), 0);
+	st = state_open(*state, STATE_SOCKET);
+	assert_false(vhostx_state_is_bound(st, 0, &state_ident));
+	vhostx_state_bind(st, 0, &state_ident);
+	vhostx_state_close(st);
+	f = fopen(name, "r+");
+	assert_non_null(f);
+	assert_int_equal(fwrite("????????", 1, 8, f), 8);
+	fclose(f);
+	st = state_open(*state, STATE_SOCKET);
+	assert_false(vhostx_state_is_bound(st, 0, &state_ident));
+	vhostx_state_close(st);
+}
+
+#define STATE_TEST(f) cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STATE_TEST(test_state_goes_with_the_last_ring),
+		STATE_TEST(test_state_stays_with_a_bound_ring),
+		STATE_TEST(test_state_is_bound_to_the_last_identity),
+		STATE_TEST(test_state_of_another_socket_is_empty),
+		STATE_TEST(test_state_has_one_process),
+		STATE_TEST(test_state_must_be_this_users_alone),
+		STATE_TEST(test_state_must_be_in_memory),
+		STATE_TEST(test_state_that_is_broken_is_empty),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

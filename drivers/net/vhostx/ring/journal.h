@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The journal of a packed ring that gives chains back in order: what a process that follows a killed one needs to
+ * go on. Written here for bursts, read by journal.c.
+ */
+#ifndef VHOSTX_RING_JOURNAL_H
+#define VHOSTX_RING_JOURNAL_H
+
+#include <assert.h>
+
+#include "../mem/state.h"
+#include "vq.h"
+
+/*
+ * Steps of a batch, and what a kill between them leaves:
+ *
+ * 1. word[] = second words of the entries after the first.   The batch of before counts, and was given back.
+ * 2. batch = where it begins, how long it is.                The first entry is available still: not given back.
+ *                                                            word[] takes the place of what step 3 overwrote.
+ * 3. used elements, from the second chain on.                As after 2.
+ * 4. the first used element, letter E.                       It is used: the batch was given back.
+ *
+ * A kill stops one thread between two of its instructions, and the kernel sees to it that all before it is in
+ * memory: only the compiler could change the order, so its barriers are enough. A machine that stops takes the
+ * guest with it.
+ */
+static_assert(sizeof(struct vhostx_journal_batch) == sizeof(uint64_t), "one store replaces it");
+
+/** A position in the form of struct vhostx_journal_batch. */
+static __rte_always_inline uint16_t
+vhostx_journal_at(uint16_t slot, bool wrap)
+{
+	return slot | (uint16_t)wrap << 15;
+}
+
+/** Put a batch in the place of the last one. */
+static __rte_always_inline void
+vhostx_journal_put(struct vhostx_journal *journal, struct vhostx_journal_batch batch)
+{
+	uint64_t word;
+
+	memcpy(&word, &batch, sizeof(word));
+	rte_compiler_barrier();
+	__atomic_store_n(&journal->batch, word, __ATOMIC_RELAXED);
+	rte_compiler_barrier();
+}
+
+/** The last batch. */
+static __rte_always_inline struct vhostx_journal_batch
+vhostx_journal_get(const struct vhostx_journal *journal)
+{
+	const uint64_t word = __atomic_load_n(&journal->batch, __ATOMIC_RELAXED);
+	struct vhostx_journal_batch batch;
+
+	memcpy(&batch, &word, sizeof(batch));
+	return batch;
+}
+
+/** Copy the second words of @a n entries; n may be 0. The guest may change them meanwhile: they are its own. */
+static __rte_always_inline void
+vhostx_journal_copy(uint64_t *to, const struct vring_packed_desc *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(&to[i], &from[i].len, sizeof(to[i]));
+}
+
+/**
+ * Steps 1 and 2 for the chains that were taken and that complete is about to give back, all of them.
+ * @param ndesc  entries of the last one.
+ */
+static __rte_always_inline void
+vhostx_journal_open(const struct vhostx_snapshot *s, uint16_t ndesc)
+{
+	const struct vhostx_ring *ring = s->ring;
+	struct vhostx_journal *journal = s->journal;
+	const bool lap = ring->avail_wrap != ring->used_wrap;
+	const uint32_t slots = ring->last_avail + (lap ? s->size : 0u) - ring->last_used;
+	const uint32_t ahead = RTE_MIN(slots, (uint32_t)s->size - ring->last_used);
+	const bool back = ring->last_avail < ndesc;
+
+	vhostx_journal_copy(journal->word, &s->packed.desc[ring->last_used + 1], ahead - 1);
+	vhostx_journal_copy(&journal->word[ahead - 1], s->packed.desc, slots - ahead);
+	vhostx_journal_put(journal, (struct vhostx_journal_batch) {
+		.start = vhostx_journal_at(ring->last_used, ring->used_wrap),
+		.slots = slots,
+		.last = vhostx_journal_at(ring->last_avail + (back ? s->size : 0) - ndesc,
+			ring->avail_wrap != back),
+		.prev = vhostx_journal_get(journal).last,
+	});
+}
+
+/** Begin the journal of a ring that stands at its last_used, with what evidence it has. */
+void vhostx_journal_begin(const struct vhostx_snapshot *snap);
+
+/**
+ * Set the cursors of a ring to where its journal says that they were, and put its entries back in the state that
+ * they had then. Changes nothing unless it returns true.
+ *
+ * @return false if the ring contradicts the journal: it is another one, or was begun anew.
+ */
+bool vhostx_journal_resume(const struct vhostx_snapshot *snap);
+
+#endif /* VHOSTX_RING_JOURNAL_H */
