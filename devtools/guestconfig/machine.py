@@ -32,7 +32,6 @@ class Device:
     vectors: Optional[int] = None        # None: QEMU's own choice
     ring_sizes: dict = field(default_factory=dict)  # by property, of those that were given
     off: list = field(default_factory=list)         # features that were switched off
-    iommu: bool = False
 
 
 @dataclass

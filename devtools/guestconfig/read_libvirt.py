@@ -76,7 +76,6 @@ def read_device(domain, interface, number):
                         if get(driver, side, key) == "off")
     if driver.get("event_idx") == "off":
         device.off.append("event_idx")
-    device.iommu = driver.get("iommu") == "on"
     return device
 
 

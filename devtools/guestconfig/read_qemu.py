@@ -204,7 +204,6 @@ def read_front(device, front):
     device.ring_sizes = {key: int(front[key]) for key in ("rx_queue_size", "tx_queue_size")
                          if key in front}
     device.off = sorted(key for key in FEATURES & front.keys() if is_off(front[key]))
-    device.iommu = not is_off(front.get("iommu_platform", "off"))
 
 
 def read(text):
