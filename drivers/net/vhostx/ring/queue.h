@@ -25,6 +25,15 @@ enum vhostx_cause {
 	VHOSTX_OVERSIZE,      /**< longer than the guest's buffers, or than one mbuf if linear */
 	VHOSTX_RUNT,          /**< tx: too short for the VLAN tag that it asks for */
 	VHOSTX_DISABLED,      /**< the guest sent it on a ring that is started but not enabled */
+	/* Of these, the first six are the guest's virtio-net header, the others the application's mbuf. */
+	VHOSTX_BAD_CSUM,      /**< a checksum outside the packet, or not negotiated */
+	VHOSTX_BAD_GSO_TYPE,  /**< unknown segmentation, or not negotiated */
+	VHOSTX_BAD_GSO_SIZE,  /**< segments of 0 bytes */
+	VHOSTX_BAD_GSO_CSUM,  /**< segmentation without a checksum to make */
+	VHOSTX_BAD_HDR_LEN,   /**< segmentation with headers longer than the packet */
+	VHOSTX_BAD_GSO_PACKET, /**< segmentation of a packet that is not of that kind */
+	VHOSTX_BAD_REQUEST,   /**< tx: header lengths that do not fit the packet and its flags */
+	VHOSTX_NO_UFO,        /**< tx: a UDP packet to be cut, which only the guest could have done */
 	/* The ring is wrong: it stops until the front-end starts it again. */
 	VHOSTX_BAD_HEAD,      /**< a head past the descriptor table, or a chain without an end */
 	VHOSTX_BAD_INDEX,     /**< the available index ran more than a ring ahead */
@@ -68,6 +77,15 @@ vhostx_size_class(uint32_t len)
 
 	return classes[RTE_MIN(len, RTE_DIM(classes) - 1)];
 }
+
+/** What a queue does with offloads. */
+struct vhostx_offload_conf {
+	uint64_t meta_flag; /**< of ol_flags: the mbuf has a struct vhostx_meta; 0: there was no room for it */
+	int meta_offset;    /**< of that in the mbuf, bytes */
+	bool keep_tcp;      /**< rx: the application looks whether the TCP checksum is made (TCP_CKSUM) */
+	bool keep_udp;      /**< rx: likewise UDP (UDP_CKSUM) */
+	bool tx_flags;      /**< rx: legacy-ol-flags=1 */
+};
 
 /** An rx or tx queue. */
 struct vhostx_queue {

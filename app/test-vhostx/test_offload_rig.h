@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * What the tests of offloads share: packets of every kind, in mbufs cut anywhere.
+ */
+#ifndef TEST_OFFLOAD_RIG_H
+#define TEST_OFFLOAD_RIG_H
+
+#include "test_ring_rig.h"
+
+#include "guest/guest_ip.h"
+#include "ring/offload.h"
+
+/* Features that matter, all of them negotiated. */
+#define RIG_OFFLOADS 0x7f83 /* CSUM, GUEST_CSUM, GUEST_TSO4 to HOST_UFO */
+
+/* One TCP and one UDP packet of each shape of headers. */
+static const struct guest_ip rig_ip[] = {
+	{ .payload = 100, .tcp_flags = 0x18, .seq = 7, .id = 9, .seed = 1 },
+	{ .payload = 101, .udp = true, .seed = 2 },
+	{ .payload = 102, .ipv6 = true, .tcp_flags = 0x10, .seed = 3 },
+	{ .payload = 103, .ipv6 = true, .udp = true, .seed = 4 },
+	{ .payload = 104, .vlan = true, .tcp_more = 12, .seed = 5 },
+	{ .payload = 105, .vlan = true, .udp = true, .l3_more = 8, .seed = 6 },
+	{ .payload = 106, .vlan = true, .ipv6 = true, .l3_more = 16, .tcp_more = 40, .seed = 7 },
+	{ .payload = 107, .ipv6 = true, .udp = true, .l3_more = 8, .seed = 8 },
+	{ .payload = 1, .l3_more = 40, .tcp_more = 4, .seed = 9 },
+};
+
+/* How a packet is cut into segments of an mbuf; 0 ends, the last one repeats. */
+static const uint32_t rig_ip_cuts[][5] = { { RIG_ROOM, 0 }, { 14, 20, 7, 64, 0 }, { 1, 2, 3, 5, 0 },
+	{ 35, 1, 1000, 0 } };
+
+/* Put @a len bytes into an mbuf. */
+static inline struct rte_mbuf *
+rig_mbuf_of(const uint8_t *buf, uint32_t len, const uint32_t *cut)
+{
+	struct rte_mbuf *first = NULL, **link = &first;
+	uint32_t off = 0;
+
+	do {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(rig_pool);
+
+		assert_non_null(m);
+		m->data_len = RTE_MIN(*cut, len - off);
+		memcpy(rte_pktmbuf_mtod(m, uint8_t *), buf + off, m->data_len);
+		off += m->data_len;
+		*link = m;
+		link = &m->next;
+		if (m != first)
+			first->nb_segs++;
+		if (cut[1] != 0)
+			cut++;
+	} while (off < len);
+	first->pkt_len = len;
+	return first;
+}
+
+/* The bytes of an mbuf in one piece; valid until the next call. */
+static inline uint8_t *
+rig_bytes(const struct rte_mbuf *m)
+{
+	static uint8_t buf[VHOSTX_PACKET_MAX];
+	uint32_t off = 0;
+
+	for (; m != NULL; m = m->next) {
+		memcpy(&buf[off], rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
+		off += m->data_len;
+	}
+	return buf;
+}
+
+/* The driver's idea of the same header. */
+static inline struct virtio_net_hdr
+rig_hdr(const struct guest_net_hdr *hdr)
+{
+	return (struct virtio_net_hdr){ hdr->flags, hdr->gso_type, hdr->hdr_len, hdr->gso_size,
+		.csum_start = hdr->csum_start, .csum_offset = hdr->csum_offset };
+}
+
+/* An application that looks at checksum flags and takes long packets. */
+static inline struct vhostx_offload_conf
+rig_conf(void)
+{
+	struct vhostx_offload_conf conf = { .keep_tcp = true, .keep_udp = true };
+
+	assert_int_equal(vhostx_offload_register(&conf), 0);
+	return conf;
+}
+
+#endif /* TEST_OFFLOAD_RIG_H */
