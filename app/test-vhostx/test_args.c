@@ -50,6 +50,8 @@ test_args_defaults(void **state)
 	assert_false(args.client);
 	assert_false(args.linear_buffer);
 	assert_false(args.ext_buffer);
+	assert_false(args.tso);
+	assert_false(args.legacy_ol_flags);
 	assert_int_equal(logcap_count("\n"), 0);
 }
 
@@ -60,12 +62,14 @@ test_args_all_keys(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&args,
-		"iface=s,queues=128,client=1,linear-buffer=1,ext-buffer=1"), 0);
+		"iface=s,queues=128,client=1,linear-buffer=1,ext-buffer=1,tso=1,legacy-ol-flags=1"), 0);
 	assert_string_equal(args.iface, "s");
 	assert_int_equal(args.queues, 128);
 	assert_true(args.client);
 	assert_true(args.linear_buffer);
 	assert_true(args.ext_buffer);
+	assert_true(args.tso);
+	assert_true(args.legacy_ol_flags);
 }
 
 static void
@@ -137,7 +141,8 @@ test_args_wrong_queues(void **state)
 static void
 test_args_wrong_flags(void **state)
 {
-	static const char * const keys[] = { "client", "linear-buffer", "ext-buffer" };
+	static const char * const keys[] = { "client", "linear-buffer", "ext-buffer", "tso",
+		"legacy-ol-flags" };
 	static const char * const values[] = { "", "2", "-1", "yes", "1 ", "0x2" };
 	char str[64], text[64];
 	unsigned int i, j;
@@ -228,7 +233,7 @@ static void
 test_args_unbuilt_keys(void **state)
 {
 	static const char * const keys[] = {
-		"iommu-support", "postcopy-support", "tso", "legacy-ol-flags",
+		"iommu-support", "postcopy-support",
 	};
 	struct vhostx_args args;
 	char str[64], text[64];
@@ -252,7 +257,8 @@ test_args_unknown_key(void **state)
 {
 	(void)state;
 	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
-		"allowed are: iface queues client linear-buffer ext-buffer mac mtu numa owner group mode state-dir\n");
+		"allowed are: iface queues client linear-buffer ext-buffer tso legacy-ol-flags mac mtu numa "
+		"owner group mode state-dir\n");
 	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
 }
 

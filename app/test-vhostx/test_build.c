@@ -96,6 +96,29 @@ test_build_split(void **state)
 	assert_false(rig->snap.mergeable || rig->snap.event_idx || rig->snap.indirect);
 }
 
+/* Nothing that lacks what it stands on (virtio 1.3, 5.1.3.1). */
+static void
+test_build_offloads(void **state)
+{
+	const uint64_t host = 0x7801, guest = 0x0782; /* CSUM and HOST_*, GUEST_CSUM and GUEST_* */
+	struct rig *rig = *state;
+
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.offloads, 0);
+	assert_int_equal(rig->snap.hdr_mask, 0);
+	rig->be.features |= host;
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.offloads, host);
+	assert_int_equal(rig->snap.hdr_mask, 0xffff);
+	rig->be.features ^= 1 | guest;
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.offloads, guest);
+	assert_int_equal(rig->snap.hdr_mask, 0);
+	rig->be.features ^= 3;
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.offloads, host);
+}
+
 static void
 test_build_packed_of_any_size(void **state)
 {
@@ -297,6 +320,7 @@ main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_build_split),
+		CASE(test_build_offloads),
 		CASE(test_build_packed_of_any_size),
 		CASE(test_build_header_length),
 		CASE(test_build_switches),

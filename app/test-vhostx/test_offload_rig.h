@@ -31,31 +31,6 @@ static const struct guest_ip rig_ip[] = {
 static const uint32_t rig_ip_cuts[][5] = { { RIG_ROOM, 0 }, { 14, 20, 7, 64, 0 }, { 1, 2, 3, 5, 0 },
 	{ 35, 1, 1000, 0 } };
 
-/* Put @a len bytes into an mbuf. */
-static inline struct rte_mbuf *
-rig_mbuf_of(const uint8_t *buf, uint32_t len, const uint32_t *cut)
-{
-	struct rte_mbuf *first = NULL, **link = &first;
-	uint32_t off = 0;
-
-	do {
-		struct rte_mbuf *m = rte_pktmbuf_alloc(rig_pool);
-
-		assert_non_null(m);
-		m->data_len = RTE_MIN(*cut, len - off);
-		memcpy(rte_pktmbuf_mtod(m, uint8_t *), buf + off, m->data_len);
-		off += m->data_len;
-		*link = m;
-		link = &m->next;
-		if (m != first)
-			first->nb_segs++;
-		if (cut[1] != 0)
-			cut++;
-	} while (off < len);
-	first->pkt_len = len;
-	return first;
-}
-
 /* The bytes of an mbuf in one piece; valid until the next call. */
 static inline uint8_t *
 rig_bytes(const struct rte_mbuf *m)

@@ -398,9 +398,9 @@ rig_assert_mbuf(struct rte_mbuf *m, uint32_t len, uint32_t seed)
 	rte_pktmbuf_free(m);
 }
 
-/* Host: a frame of len bytes of the seed, in segments of the sizes in cut (0-terminated). */
+/* Host: len bytes in an mbuf, in segments of the sizes in cut (0-terminated). */
 static inline struct rte_mbuf *
-rig_mbuf_cut(uint32_t len, uint32_t seed, const uint32_t *cut)
+rig_mbuf_of(const uint8_t *buf, uint32_t len, const uint32_t *cut)
 {
 	struct rte_mbuf *first = NULL, **link = &first;
 	uint32_t off = 0;
@@ -410,7 +410,7 @@ rig_mbuf_cut(uint32_t len, uint32_t seed, const uint32_t *cut)
 
 		assert_non_null(m);
 		m->data_len = RTE_MIN(*cut, len - off);
-		guest_net_pattern(rte_pktmbuf_mtod(m, uint8_t *), m->data_len, seed, off);
+		memcpy(rte_pktmbuf_mtod(m, uint8_t *), buf + off, m->data_len);
 		off += m->data_len;
 		*link = m;
 		link = &m->next;
@@ -421,6 +421,16 @@ rig_mbuf_cut(uint32_t len, uint32_t seed, const uint32_t *cut)
 	} while (off < len);
 	first->pkt_len = len;
 	return first;
+}
+
+/* Host: a frame of len bytes of the seed. */
+static inline struct rte_mbuf *
+rig_mbuf_cut(uint32_t len, uint32_t seed, const uint32_t *cut)
+{
+	static uint8_t buf[300 * 1024];
+
+	guest_net_pattern(buf, len, seed, 0);
+	return rig_mbuf_of(buf, len, cut);
 }
 
 static inline struct rte_mbuf *

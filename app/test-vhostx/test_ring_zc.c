@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <linux/virtio_net.h>
+
 #include "ring/lend.h"
 #include "test_ring_rig.h"
 
@@ -327,12 +329,36 @@ test_ring_zc_linear_copies_to_strip(void **state)
 	struct rte_mbuf *m;
 
 	rig->queue.linear = true;
-	rig->queue.strip = true;
+	rig->queue.finish = VHOSTX_RX_STRIP;
 	use_table(rig, 60, 100, true);
 	pass_one(rig, 1, LONG, &m);
 	assert_false(is_lent(rig, m));
 	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_OFFLOAD], 1);
 	rig_assert_mbuf(m, LONG, 1);
+	drop_table(rig);
+}
+
+/* A checksum that the guest left is made in a copy, not in the guest's memory. */
+static void
+test_ring_zc_copies_to_offload(void **state)
+{
+	static const uint8_t needs_csum = 1;
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig->snap.offloads = 1 << VIRTIO_NET_F_CSUM;
+	rig->snap.hdr_mask = 0xffff;
+	use_table(rig, 60, 100, false);
+	rig_send(rig, 1, LONG);
+	assert_int_equal(guest_mem_write(&rig->mem, rig_slot(rig, 1), &needs_csum, 1), 0);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	assert_false(is_lent(rig, m));
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_OFFLOAD], 1);
+	assert_false(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), m->data_len, 1, 0));
+	assert_true(guest_net_matches(guest_mem_ptr(&rig->mem, rig_slot(rig, 1) + rig->v.hdr_len, LONG),
+		LONG, 1, 0));
+	rte_pktmbuf_free(m);
 	drop_table(rig);
 }
 
@@ -656,6 +682,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_header_is_safe_from_guest, any_order),
 	RIG_CASE(test_ring_zc_clone_keeps_buffer, any_order),
 	RIG_CASE(test_ring_zc_linear_lends_whole, any_order),
+	RIG_CASE(test_ring_zc_copies_to_offload, rig_is_no_event),
 	RIG_CASE(test_ring_zc_linear_copies_to_strip, any_order),
 	RIG_CASE(test_ring_zc_splits_long_buffers, some),
 	RIG_CASE(test_ring_zc_crosses_regions, any_order),

@@ -52,6 +52,8 @@ static const struct args_key args_keys[] = {
 	{ "client", ARGS_FLAG, offsetof(struct vhostx_args, client) },
 	{ "linear-buffer", ARGS_FLAG, offsetof(struct vhostx_args, linear_buffer) },
 	{ "ext-buffer", ARGS_FLAG, offsetof(struct vhostx_args, ext_buffer) },
+	{ "tso", ARGS_FLAG, offsetof(struct vhostx_args, tso) },
+	{ "legacy-ol-flags", ARGS_FLAG, offsetof(struct vhostx_args, legacy_ol_flags) },
 	{ "mac", ARGS_MAC, 0 },
 	{ "mtu", ARGS_MTU, 0 },
 	{ "numa", ARGS_NUMA, 0 },
@@ -61,8 +63,6 @@ static const struct args_key args_keys[] = {
 	{ "state-dir", ARGS_STATE, 0 },
 	{ "iommu-support", ARGS_UNBUILT, 0 },
 	{ "postcopy-support", ARGS_UNBUILT, 0 },
-	{ "tso", ARGS_UNBUILT, 0 },
-	{ "legacy-ol-flags", ARGS_UNBUILT, 0 },
 };
 
 static const struct args_key *

@@ -24,6 +24,8 @@
 	"client=<0|1> " \
 	"linear-buffer=<0|1> " \
 	"ext-buffer=<0|1> " \
+	"tso=<0|1> " \
+	"legacy-ol-flags=<0|1> " \
 	"mac=<xx:xx:xx:xx:xx:xx> " \
 	"mtu=<68-65535> " \
 	"numa=<node> " \
@@ -39,6 +41,8 @@ struct vhostx_args {
 	bool client;        /**< connect to the socket instead of listening; default 0 */
 	bool linear_buffer; /**< received packets have one segment; default 0 */
 	bool ext_buffer;    /**< a packet too long for its mbuf gets one large buffer; default 0 */
+	bool tso;           /**< the guest may send packets that are to be segmented; default 0 */
+	bool legacy_ol_flags; /**< offloads of received packets are told by transmit flags; default 0 */
 	bool has_mac;                 /**< mac was given */
 	struct rte_ether_addr mac;    /**< of the port; default 56:48:4f:53:54 and the port's id */
 	uint16_t mtu;                 /**< that the port begins with, RTE_ETHER_MIN_MTU on; default 0: 1500 */

@@ -37,6 +37,8 @@ dev_configure(struct rte_eth_dev *dev)
 	/* ethdev has put its default in the place of ours, unless the application asked for something. */
 	if (args->mtu != 0 && dev->data->mtu == RTE_ETHER_MTU)
 		dev->data->mtu = args->mtu;
+	vhostx_port_offer(port_of(dev), args->tso ||
+		(dev->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0);
 	return vhostx_port_open(port_of(dev));
 }
 
@@ -95,6 +97,10 @@ dev_stop(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/* Where a received packet has transmit flags, none tells the state of its checksum. */
+#define RX_FLAG_OFFLOADS (RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | \
+	RTE_ETH_RX_OFFLOAD_TCP_LRO)
+
 static void
 infos_fill(struct rte_eth_dev_info *info, uint16_t queues)
 {
@@ -103,17 +109,23 @@ infos_fill(struct rte_eth_dev_info *info, uint16_t queues)
 	info->max_tx_queues = queues;
 	info->min_rx_bufsize = 0;
 	info->max_rx_pktlen = VHOSTX_PACKET_MAX;
+	info->max_lro_pkt_size = VHOSTX_PACKET_MAX;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_mtu = UINT16_MAX;
 	info->speed_capa = RTE_ETH_LINK_SPEED_10G | RTE_ETH_LINK_SPEED_FIXED;
-	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_VLAN_STRIP |
+		RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RX_FLAG_OFFLOADS;
+	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT |
+		RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+		RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO;
 }
 
 static int
 dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
 	infos_fill(info, port_of(dev)->args.queues);
+	if (port_of(dev)->args.legacy_ol_flags)
+		info->rx_offload_capa &= ~RX_FLAG_OFFLOADS;
 	return 0;
 }
 
@@ -129,8 +141,12 @@ vlan_offload_set(struct rte_eth_dev *dev, int mask)
 	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
 		struct vhostx_queue *queue = dev->data->rx_queues[i];
 
-		if (queue != NULL)
-			queue->strip = strip;
+		if (queue == NULL)
+			continue;
+		if (strip)
+			queue->finish |= VHOSTX_RX_STRIP;
+		else
+			queue->finish &= ~VHOSTX_RX_STRIP;
 	}
 	return 0;
 }
@@ -302,6 +318,7 @@ dev_init(struct rte_eth_dev *dev, const struct vhostx_args *args)
 	dev->dev_ops = &ops;
 	dev->rx_pkt_burst = bursts->rx;
 	dev->tx_pkt_burst = bursts->tx;
+	dev->tx_pkt_prepare = vhostx_tx_prepare;
 	dev->rx_queue_count = vhostx_rx_queue_count;
 	dev->rx_descriptor_status = vhostx_rx_descriptor_status;
 	dev->tx_descriptor_status = vhostx_tx_descriptor_status;

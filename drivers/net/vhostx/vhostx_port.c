@@ -26,7 +26,13 @@
 
 /* Virtio features that are offered: what the rings can do, and what front-ends do by themselves. */
 #define PORT_FEATURES ( \
+	RTE_BIT64(VIRTIO_NET_F_CSUM) | \
+	RTE_BIT64(VIRTIO_NET_F_GUEST_CSUM) | \
 	RTE_BIT64(VIRTIO_NET_F_MTU) | \
+	RTE_BIT64(VIRTIO_NET_F_GUEST_TSO4) | \
+	RTE_BIT64(VIRTIO_NET_F_GUEST_TSO6) | \
+	RTE_BIT64(VIRTIO_NET_F_GUEST_ECN) | \
+	RTE_BIT64(VIRTIO_NET_F_GUEST_UFO) | \
 	RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF) | \
 	RTE_BIT64(VIRTIO_NET_F_CTRL_VQ) | \
 	RTE_BIT64(VIRTIO_NET_F_CTRL_RX) | \
@@ -40,6 +46,13 @@
 	RTE_BIT64(VIRTIO_F_VERSION_1) | \
 	RTE_BIT64(VIRTIO_F_RING_PACKED) | \
 	RTE_BIT64(VIRTIO_F_IN_ORDER))
+
+/* Those beside that let the guest send packets which somebody has to cut. */
+#define PORT_TSO_FEATURES ( \
+	RTE_BIT64(VIRTIO_NET_F_HOST_TSO4) | \
+	RTE_BIT64(VIRTIO_NET_F_HOST_TSO6) | \
+	RTE_BIT64(VIRTIO_NET_F_HOST_ECN) | \
+	RTE_BIT64(VIRTIO_NET_F_HOST_UFO))
 
 /* --- rings ----------------------------------------------------------------------------------------- */
 
@@ -227,6 +240,7 @@ sock_connected(void *ctx)
 	struct vhostx_port *port = ctx;
 
 	port->since = rte_get_tsc_cycles();
+	port->be.offered = port->offered;
 	port->connects++;
 	port->warned = false;
 }
@@ -327,8 +341,9 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	port->refs = 1;
 	port->port_id = dev->data->port_id;
 	port->args = *args;
+	port->offered = PORT_FEATURES;
 	strlcpy(port->name, dev->data->name, sizeof(port->name));
-	ret = vhostx_backend_init(&port->be, port->name, PORT_FEATURES, nr_vrings, &backend_ops, port);
+	ret = vhostx_backend_init(&port->be, port->name, port->offered, nr_vrings, &backend_ops, port);
 	if (ret != 0)
 		goto free_rings;
 	for (uint16_t i = 0; i < nr_vrings; i++)
@@ -357,6 +372,14 @@ free_rings:
 free_port:
 	free(port);
 	return ret;
+}
+
+void
+vhostx_port_offer(struct vhostx_port *port, bool tso)
+{
+	pthread_mutex_lock(&port->lock);
+	port->offered = tso ? PORT_FEATURES | PORT_TSO_FEATURES : PORT_FEATURES;
+	pthread_mutex_unlock(&port->lock);
 }
 
 int

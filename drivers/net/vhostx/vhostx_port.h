@@ -53,6 +53,7 @@ struct vhostx_port {
 	uint16_t unpolled;             /**< rings that the guest transmits on and nobody polls */
 	uint32_t node_of;              /**< be.mem_changes when the NUMA node was read */
 	uint64_t since;                /**< when the front-end came, TSC cycles; 0: none is there */
+	uint64_t offered;              /**< virtio features that the next front-end is offered */
 	uint64_t connects;             /**< how many front-ends came */
 	uint64_t connects_base;        /**< connects at the last reset of the statistics */
 	char name[64];                 /**< of the device, for the log; RTE_ETH_NAME_MAX_LEN */
@@ -72,6 +73,12 @@ struct vhostx_port {
  */
 int vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args,
 	struct vhostx_port **port);
+
+/**
+ * Say whether guests may send packets that are to be segmented. The front-end that is connected, if any,
+ * keeps what it was offered.
+ */
+void vhostx_port_offer(struct vhostx_port *port, bool tso);
 
 /** Open the socket unless it is open. @return 0 or -errno; the reason is in the log. */
 int vhostx_port_open(struct vhostx_port *port);

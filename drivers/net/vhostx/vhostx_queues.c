@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <rte_cycles.h>
+#include <rte_errno.h>
 #include <rte_malloc.h>
 
 #include "ring/inspect.h"
+#include "ring/offload.h"
 #include "vhostx_compat.h"
 #include "vhostx_log.h"
 #include "vhostx_port.h"
@@ -53,6 +55,18 @@ vhostx_tx_queue_release(struct rte_eth_dev *dev, uint16_t id)
 	dev->data->tx_queues[id] = NULL;
 }
 
+/* Without room in the mbuf, what one port received reaches another by flags of the application alone. */
+static void
+queue_register_meta(struct rte_eth_dev *dev, struct vhostx_queue *queue)
+{
+	const int ret = vhostx_offload_register(&queue->offload);
+
+	if (ret != 0)
+		VHOSTX_LOG(WARNING, port_of(dev)->name, "queue %u: the mbuf has no room for the offloads of a "
+			"received packet (%s): forwarded ones lose theirs, unless the application sets flags",
+			queue->queue_id, strerror(-ret));
+}
+
 static struct vhostx_queue *
 queue_alloc(struct rte_eth_dev *dev, uint16_t id, unsigned int socket)
 {
@@ -70,6 +84,7 @@ queue_alloc(struct rte_eth_dev *dev, uint16_t id, unsigned int socket)
 	queue->epfd = -1;
 	queue->evfd = -1;
 	queue->fence = !vhostx_membarrier_register();
+	queue_register_meta(dev, queue);
 	return queue;
 }
 
@@ -99,11 +114,17 @@ intr_open(struct vhostx_queue *queue)
 	return 0;
 }
 
-static bool
-strips_vlan(const struct rte_eth_dev *dev, const struct rte_eth_rxconf *conf)
+/* What the application has enabled, for the port or for the queue. */
+static void
+set_rx_offloads(struct vhostx_queue *queue, const struct vhostx_args *args, uint64_t offloads)
 {
-	return ((dev->data->dev_conf.rxmode.offloads | conf->offloads) &
-		RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0;
+	if (offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
+		queue->finish |= VHOSTX_RX_STRIP;
+	if (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
+		queue->finish |= VHOSTX_RX_VERIFY_IP;
+	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
+	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0;
+	queue->offload.tx_flags = args->legacy_ol_flags;
 }
 
 /* The number of descriptors is the guest's: whatever the application asks for is taken. */
@@ -130,7 +151,7 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	queue->rearm = rearm_word(dev->data->port_id);
 	queue->linear = args->linear_buffer;
 	queue->ext = args->ext_buffer;
-	queue->strip = strips_vlan(dev, conf);
+	set_rx_offloads(queue, args, dev->data->dev_conf.rxmode.offloads | conf->offloads);
 	queue->deferred = conf->rx_deferred_start;
 	if (dev->data->dev_conf.intr_conf.rxq)
 		ret = intr_open(queue);
@@ -216,6 +237,22 @@ vhostx_txq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_txq_inf
 	info->nb_desc = vhostx_port_ring_size(port_of(dev), 2 * id);
 	info->conf.tx_deferred_start = queue->deferred;
 	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
+}
+
+uint16_t
+vhostx_tx_prepare(void *queue __rte_unused, struct rte_mbuf **pkts, uint16_t nb)
+{
+	uint16_t i;
+	int ret;
+
+	for (i = 0; i < nb; i++) {
+		ret = vhostx_offload_prepare(pkts[i]);
+		if (ret != 0) {
+			rte_errno = -ret;
+			break;
+		}
+	}
+	return i;
 }
 
 /* A burst copies and frees: nothing is ever left to clean up. */

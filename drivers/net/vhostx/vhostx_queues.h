@@ -22,6 +22,7 @@ int vhostx_tx_queue_start(struct rte_eth_dev *dev, uint16_t id);
 int vhostx_tx_queue_stop(struct rte_eth_dev *dev, uint16_t id);
 void vhostx_rxq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_rxq_info *info);
 void vhostx_txq_info_get(struct rte_eth_dev *dev, uint16_t id, struct rte_eth_txq_info *info);
+uint16_t vhostx_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t nb);
 int vhostx_tx_done_cleanup(void *queue, uint32_t count);
 int vhostx_rx_queue_intr_enable(struct rte_eth_dev *dev, uint16_t id);
 int vhostx_rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t id);

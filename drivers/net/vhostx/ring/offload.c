@@ -38,10 +38,12 @@ vhostx_offload_register(struct vhostx_offload_conf *conf)
 	const int bit = offset < 0 ? -1 : rte_mbuf_dynflag_register(&flag);
 
 	conf->meta_flag = 0;
+	conf->tx_mask = VHOSTX_TX_OFFLOADS;
 	if (bit < 0)
 		return -rte_errno;
 	conf->meta_offset = offset;
 	conf->meta_flag = RTE_BIT64(bit);
+	conf->tx_mask |= conf->meta_flag;
 	return 0;
 }
 

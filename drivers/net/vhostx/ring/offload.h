@@ -38,21 +38,16 @@ struct vhostx_meta {
 	uint8_t gso_type;  /**< VIRTIO_NET_HDR_GSO_* */
 };
 
-/** Register the dynamic field and its flag. @return 0, or -errno: conf is left without them. */
+/**
+ * Register the dynamic field and its flag, and set tx_mask.
+ * @return 0, or -errno: conf is left without field and flag.
+ */
 int vhostx_offload_register(struct vhostx_offload_conf *conf);
 
 /* --- guest to host --------------------------------------------------------------------------------- */
 
-/** Does the first word of a virtio-net header ask for an offload? Bytes are flags, then gso_type. */
-static __rte_always_inline bool
-vhostx_offload_is_asked(uint64_t word)
-{
-	return (word & rte_cpu_to_le_64(0xffff)) != 0;
-}
-
 /**
- * Can a packet of @a len bytes have the header that the guest gave it (virtio 1.3, 5.1.6.2)? To be asked
- * before the packet is copied.
+ * Can a packet of @a len bytes have the header that the guest gave it (virtio 1.3, 5.1.6.2)?
  *
  * @param features  what was negotiated; see struct vhostx_snapshot.
  * @return VHOSTX_NO_CAUSE, or why not: the packet is lost.

@@ -78,8 +78,13 @@ vhostx_size_class(uint32_t len)
 	return classes[RTE_MIN(len, RTE_DIM(classes) - 1)];
 }
 
+/** What is done to every received packet if the application enabled it: bits. */
+#define VHOSTX_RX_STRIP 1u     /**< take a VLAN tag off (VLAN_STRIP) */
+#define VHOSTX_RX_VERIFY_IP 2u /**< verify the checksum of an IPv4 header (IPV4_CKSUM) */
+
 /** What a queue does with offloads. */
 struct vhostx_offload_conf {
+	uint64_t tx_mask;   /**< tx: of ol_flags: an offload is asked for */
 	uint64_t meta_flag; /**< of ol_flags: the mbuf has a struct vhostx_meta; 0: there was no room for it */
 	int meta_offset;    /**< of that in the mbuf, bytes */
 	bool keep_tcp;      /**< rx: the application looks whether the TCP checksum is made (TCP_CKSUM) */
@@ -105,7 +110,8 @@ struct vhostx_queue {
 	bool fence;               /**< the kernel refused membarrier: pay for a fence here */
 	bool linear;              /**< rx: linear-buffer=1 */
 	bool ext;                 /**< rx: ext-buffer=1 */
-	bool strip;               /**< rx: take VLAN tags off */
+	uint8_t finish;           /**< rx: VHOSTX_RX_*, what is done to every packet */
+	struct vhostx_offload_conf offload;
 	int epfd;                 /**< rx interrupts: epoll of evfd and the guest's kick; -1: none */
 	int evfd;                 /**< rx interrupts: wakes who waits on epfd; -1: none */
 	struct vhostx_counters base; /**< count at the last reset: what is told is the difference */

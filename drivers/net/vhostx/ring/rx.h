@@ -12,6 +12,7 @@
 #include "burst.h"
 #include "copy.h"
 #include "format.h"
+#include "offload.h"
 
 /* Fill in what a pool's mbuf does not have yet. */
 static __rte_always_inline void
@@ -77,6 +78,17 @@ enum rx_result {
 	RX_NO_MBUF /* the chain stays on the ring */
 };
 
+/* Make it a pool's mbuf again. */
+static void
+rx_give_back(struct rte_mbuf *m)
+{
+	if (RTE_MBUF_HAS_EXTBUF(m))
+		rte_pktmbuf_detach_extbuf(m);
+	rte_pktmbuf_free(m->next);
+	m->next = NULL;
+	m->nb_segs = 1;
+}
+
 /* Find room for @a len bytes in @a m: as it is, external or chained. */
 static enum rx_result
 rx_make_room(struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
@@ -92,10 +104,62 @@ rx_make_room(struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
 	}
 	if (rx_extend(q, m, len))
 		return RX_TAKEN;
-	rte_pktmbuf_free(m->next);
-	m->next = NULL;
-	m->nb_segs = 1;
+	rx_give_back(m);
 	return RX_NO_MBUF;
+}
+
+/* Take the VLAN tag off, if there is one in the first segment. */
+static __rte_noinline void
+rx_strip(struct rte_mbuf *m)
+{
+	if (m->data_len >= sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr) &&
+			!(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
+		rte_vlan_strip(m);
+}
+
+/* The guest's header asks for something: tell the application, or do it. The packet is in the mbuf. */
+static __rte_noinline enum rx_result
+rx_offload(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	const struct vhostx_chain *c, struct rte_mbuf *m)
+{
+	struct vhostx_cursor from = vhostx_cursor_begin(b, c);
+	struct virtio_net_hdr hdr;
+	enum vhostx_cause cause;
+
+	vhostx_cursor_read(&from, (uint8_t *)&hdr, sizeof(hdr), 1);
+	cause = vhostx_offload_check(&hdr, s->offloads, m->pkt_len);
+	if (cause == VHOSTX_NO_CAUSE) {
+		if (q->finish & VHOSTX_RX_STRIP)
+			rx_strip(m);
+		cause = vhostx_offload_receive(&q->offload, &hdr, m);
+	}
+	if (cause == VHOSTX_NO_CAUSE)
+		return RX_TAKEN;
+	q->count.drops[cause]++;
+	rx_give_back(m);
+	return RX_DROP;
+}
+
+/* Does the header of a packet ask for something, or is it in pieces? */
+static __rte_always_inline bool
+rx_may_ask(const struct vhostx_snapshot *s, const struct vhostx_chain *c)
+{
+	return s->hdr_mask != 0 &&
+		(c->len < sizeof(uint64_t) || (vhostx_load64(c->va) & s->hdr_mask) != 0);
+}
+
+/* What is done to every packet if the application enabled it. */
+static __rte_noinline void
+rx_finish(const struct vhostx_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	const uint8_t finish = q->finish;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (finish & VHOSTX_RX_STRIP)
+			rx_strip(pkts[i]);
+		if (finish & VHOSTX_RX_VERIFY_IP)
+			vhostx_offload_verify_ip(pkts[i]);
+	}
 }
 
 static __rte_noinline enum rx_result
@@ -120,21 +184,11 @@ rx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 		return result;
 	from = vhostx_cursor_begin(b, c);
 	vhostx_cursor_skip(&from, s->hdr_len);
-	for (; m != NULL; m = m->next) {
-		left -= m->data_len;
-		vhostx_cursor_read(&from, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, left);
+	for (struct rte_mbuf *seg = m; seg != NULL; seg = seg->next) {
+		left -= seg->data_len;
+		vhostx_cursor_read(&from, rte_pktmbuf_mtod(seg, uint8_t *), seg->data_len, left);
 	}
-	return RX_TAKEN;
-}
-
-/* Take the VLAN tags off that are in first segments. */
-static __rte_noinline void
-rx_strip(struct rte_mbuf **pkts, uint16_t n)
-{
-	for (uint16_t i = 0; i < n; i++) {
-		if (pkts[i]->data_len >= sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
-			rte_vlan_strip(pkts[i]);
-	}
+	return s->hdr_mask != 0 ? rx_offload(q, s, b, c, m) : RX_TAKEN;
 }
 
 /*
@@ -147,6 +201,7 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 {
 	const uint32_t hdr_len = s->hdr_len;
 	const uint64_t rearm = q->rearm; /* data_off is its low half-word */
+	const uint64_t hdr_mask = s->hdr_mask;
 	const uint32_t room = q->room;
 	uint64_t bytes = 0;
 	uint16_t done = 0;
@@ -157,7 +212,8 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 		struct rte_mbuf *m = pkts[done];
 
 		/* A chain not longer than its header wraps len round; one of 0 bytes more is refused too. */
-		if (likely(c->shape == VHOSTX_SINGLE && len - 1 < room)) {
+		if (likely(c->shape == VHOSTX_SINGLE && len - 1 < room &&
+				(vhostx_load64(c->va) & hdr_mask) == 0)) {
 			uint8_t *const data = (uint8_t *)m->buf_addr + (uint16_t)rearm;
 
 			vhostx_mbuf_fresh(m, rearm, len);
@@ -176,8 +232,8 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 	}
 	q->count.packets += done;
 	q->count.bytes += bytes;
-	if (unlikely(q->strip))
-		rx_strip(pkts, done);
+	if (unlikely(q->finish != 0))
+		rx_finish(q, pkts, done);
 	*taken = i;
 	return done;
 }

@@ -196,7 +196,10 @@ rx_judge(const struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
 	if (unlikely(s->log != NULL))
 		return VHOSTX_ZC_LOGGED;
 	/* The tag would be taken off in the guest's memory. */
-	if (unlikely(s->zc->linear && q->strip))
+	if (unlikely(s->zc->linear && (q->finish & VHOSTX_RX_STRIP)))
+		return VHOSTX_ZC_OFFLOAD;
+	/* What the guest left to do is done in a copy. */
+	if (unlikely(rx_may_ask(s, c)))
 		return VHOSTX_ZC_OFFLOAD;
 	return reason;
 }
@@ -243,8 +246,8 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	}
 	l->lent |= UINT64_C(1) << i;
 	count_packet(&q->count, m, len);
-	if (unlikely(q->strip))
-		rx_strip(&m, 1);
+	if (unlikely(q->finish != 0))
+		rx_finish(q, &m, 1);
 	q->count.packets++;
 	q->count.bytes += len;
 	q->count.zc[VHOSTX_ZC_LENT]++;

@@ -64,6 +64,8 @@ struct vhostx_snapshot {
 	bool indirect;                /**< VIRTIO_F_INDIRECT_DESC */
 	bool enabled;                 /**< false: discard what the guest sends, supply nothing */
 	bool shared;                  /**< several tx queues use it: take the ring's lock */
+	uint16_t offloads;            /**< virtio-net's feature bits for checksums and segmentation: all < 16 */
+	uint64_t hdr_mask;            /**< of a header's first 8 bytes: not 0 there, an offload is asked for */
 	int callfd;                   /**< interrupts the guest; -1: it polls */
 	bool call_blocks;             /**< callfd lacks O_NONBLOCK */
 	bool log_blocks;              /**< logfd lacks O_NONBLOCK */

@@ -14,6 +14,7 @@
 #include "burst.h"
 #include "copy.h"
 #include "format.h"
+#include "offload.h"
 
 /* The header in front of a packet that takes @a chains chains (virtio 1.3, 5.1.6). */
 static __rte_always_inline struct virtio_net_hdr_mrg_rxbuf
@@ -22,17 +23,14 @@ tx_header(uint16_t chains)
 	return (struct virtio_net_hdr_mrg_rxbuf){ .num_buffers = chains };
 }
 
-/* mbuf flags that need the general path. */
-#define TX_GENERAL RTE_MBUF_F_TX_VLAN
-
 /* A packet as it goes into the chains: a prefix, made here, then the mbuf from some byte on. */
 struct tx_source {
 	struct vhostx_mbuf_cursor body;
+	struct virtio_net_hdr_mrg_rxbuf hdr; /* the beginning of prefix, when all is known */
 	uint32_t len;         /* bytes in all */
 	uint32_t prefix_len;  /* bytes of prefix */
 	uint32_t prefix_done; /* bytes of prefix that were written */
-	uint8_t prefix[sizeof(struct virtio_net_hdr_mrg_rxbuf) + sizeof(struct rte_ether_hdr) +
-		sizeof(struct rte_vlan_hdr)];
+	uint8_t prefix[sizeof(struct virtio_net_hdr_mrg_rxbuf) + VHOSTX_HEADERS_MAX];
 };
 
 /* Append @a n bytes of the packet to the prefix. */
@@ -61,6 +59,7 @@ source_begin(struct tx_source *src, const struct rte_mbuf *m, uint32_t hdr_len)
 	uint16_t word;
 
 	src->body = (struct vhostx_mbuf_cursor){ .seg = m };
+	src->hdr = tx_header(1);
 	src->prefix_len = hdr_len;
 	src->prefix_done = 0;
 	src->len = hdr_len + m->pkt_len;
@@ -93,7 +92,8 @@ enum tx_result {
 	TX_SENT,  /* it is in the chains */
 	TX_DROP,  /* it will never fit */
 	TX_RETRY, /* chains that are wrong were passed over: try the next ones */
-	TX_MORE   /* it needs more chains than were fetched */
+	TX_MORE,  /* it needs more chains than were fetched */
+	TX_COUNTED /* it was sent in pieces, which are counted */
 };
 
 /* How many chains from @a c on take @a need bytes? They are n at most; wrong ones end the search. */
@@ -131,10 +131,10 @@ static void
 tx_scatter(const struct vhostx_batch *b, struct vhostx_chain *c, uint16_t chains,
 	struct tx_source *src, uint32_t hdr_len)
 {
-	const struct virtio_net_hdr_mrg_rxbuf hdr = tx_header(chains);
 	uint32_t left = src->len;
 
-	memcpy(src->prefix, &hdr, hdr_len);
+	src->hdr.num_buffers = chains;
+	memcpy(src->prefix, &src->hdr, hdr_len);
 	for (uint16_t k = 0; k < chains; k++) {
 		struct vhostx_cursor to = vhostx_cursor_begin(b, &c[k]);
 
@@ -144,26 +144,37 @@ tx_scatter(const struct vhostx_batch *b, struct vhostx_chain *c, uint16_t chains
 	}
 }
 
+#include "tx_offload.h"
+
 /* A packet of any shape into chains of any shape; @a chains and @a len get what it took. */
 static __rte_noinline enum tx_result
 tx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	uint16_t first, uint16_t n, const struct rte_mbuf *m, uint16_t *chains, uint32_t *len)
 {
 	struct vhostx_chain *c = &b->chain[first];
+	enum vhostx_cause cause = VHOSTX_NO_CAUSE;
+	struct tx_offload t = { 0 };
 	struct tx_source src;
 	enum tx_result result;
 
 	*chains = 0;
-	if (!source_begin(&src, m, s->hdr_len)) {
-		q->count.drops[VHOSTX_RUNT]++;
+	if (!source_begin(&src, m, s->hdr_len))
+		cause = VHOSTX_RUNT;
+	else if (m->ol_flags & q->offload.tx_mask)
+		cause = tx_offload_begin(q, s, m, &src, &t);
+	if (cause != VHOSTX_NO_CAUSE) {
+		q->count.drops[cause]++;
 		return TX_DROP;
 	}
-	result = tx_span(q, s, c, n - first, src.len, chains);
+	result = t.cut ? tx_segments(q, s, b, first, n, m, &src, &t, chains) :
+		tx_span(q, s, c, n - first, src.len, chains);
 	if (result == TX_SENT) {
 		tx_scatter(b, c, *chains, &src, s->hdr_len);
 		*len = src.len - s->hdr_len;
 		return TX_SENT;
 	}
+	if (result == TX_COUNTED)
+		return result;
 	if (result == TX_DROP)
 		q->count.drops[VHOSTX_OVERSIZE]++;
 	if (result != TX_RETRY)
@@ -206,6 +217,7 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 	struct rte_mbuf **pkts, uint16_t nb, const struct rte_mempool *pool)
 {
 	const uint32_t hdr_len = s->hdr_len;
+	const uint64_t general = q->offload.tx_mask | RTE_MBUF_F_TX_VLAN;
 	struct tx_done done = { 0 };
 	uint64_t sent = 0, bytes = 0;
 
@@ -216,7 +228,7 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 		uint32_t len = m->data_len;
 		uint16_t chains = 1;
 
-		if (likely(c->shape == VHOSTX_SINGLE && m->nb_segs == 1 && (m->ol_flags & TX_GENERAL) == 0 &&
+		if (likely(c->shape == VHOSTX_SINGLE && m->nb_segs == 1 && (m->ol_flags & general) == 0 &&
 				c->len >= len + hdr_len)) {
 			tx_copy(c, m, hdr_len);
 			done.mixed |= !tx_is_plain(m, pool);

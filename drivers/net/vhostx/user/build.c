@@ -9,6 +9,7 @@
 #include <linux/virtio_net.h>
 
 #include <rte_bitops.h>
+#include <rte_byteorder.h>
 
 #include "build.h"
 
@@ -82,6 +83,25 @@ build_log(const struct vhostx_backend *be, const struct vhostx_vring *vring, str
 		s->log_used = vring->log_addr;
 }
 
+/*
+ * Offloads of either direction, without those that lack the one that they stand on (virtio 1.3, 5.1.3.1).
+ */
+static uint16_t
+build_offloads(const struct vhostx_backend *be)
+{
+	const uint64_t host = RTE_BIT64(VIRTIO_NET_F_HOST_TSO4) | RTE_BIT64(VIRTIO_NET_F_HOST_TSO6) |
+		RTE_BIT64(VIRTIO_NET_F_HOST_ECN) | RTE_BIT64(VIRTIO_NET_F_HOST_UFO);
+	const uint64_t guest = RTE_BIT64(VIRTIO_NET_F_GUEST_TSO4) | RTE_BIT64(VIRTIO_NET_F_GUEST_TSO6) |
+		RTE_BIT64(VIRTIO_NET_F_GUEST_ECN) | RTE_BIT64(VIRTIO_NET_F_GUEST_UFO);
+	uint64_t mask = RTE_BIT64(VIRTIO_NET_F_CSUM) | RTE_BIT64(VIRTIO_NET_F_GUEST_CSUM);
+
+	if (has(be, VIRTIO_NET_F_CSUM))
+		mask |= host;
+	if (has(be, VIRTIO_NET_F_GUEST_CSUM))
+		mask |= guest;
+	return be->features & mask;
+}
+
 int
 vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *s,
 	const char **why)
@@ -106,9 +126,12 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 		.event_idx = has(be, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = has(be, VIRTIO_RING_F_INDIRECT_DESC),
 		.enabled = vring->enabled,
+		.offloads = build_offloads(be),
 		.callfd = vring->callfd,
 	};
 	build_log(be, vring, s);
+	/* flags and gso_type; without VIRTIO_NET_F_CSUM a driver has nothing to say there. */
+	s->hdr_mask = has(be, VIRTIO_NET_F_CSUM) ? rte_cpu_to_le_64(0xffff) : 0;
 	s->hdr_len = s->mergeable || has(be, VIRTIO_F_VERSION_1) ?
 		sizeof(struct virtio_net_hdr_mrg_rxbuf) : sizeof(struct virtio_net_hdr);
 	if (has(be, VIRTIO_F_RING_PACKED))
