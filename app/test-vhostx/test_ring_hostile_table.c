@@ -125,6 +125,22 @@ add_table_in_table(struct rig *rig, bool writable)
 }
 BAD_CHAIN_CASE(table_in_table, VHOSTX_BAD_INDIRECT)
 
+/* WRITE "is the only valid flag" there, "others are reserved and are ignored" (virtio 1.3, 2.8.7). */
+static void
+test_ring_hostile_rx_ignores_flags_in_packed_table(void **state)
+{
+	struct rig *rig = *state;
+	const int id = add_table_entry(rig, false, rig_slot(rig, 0), 100,
+		GUEST_DESC_INDIRECT | GUEST_DESC_NEXT, 0);
+	struct rte_mbuf *m;
+
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	assert_int_equal(m->pkt_len, 200 - rig->v.hdr_len); /* two entries */
+	rte_pktmbuf_free(m);
+	rig_assert_returned(rig, id);
+}
+
 static int
 add_table_and_next(struct rig *rig, bool writable)
 {
@@ -251,7 +267,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_table_that_wraps, is_small),
 	RIG_CASE(test_ring_hostile_table_past_region, is_small),
 	RIG_CASE(test_ring_hostile_second_entry_past_region, is_small),
-	RIG_CASE(test_ring_hostile_table_in_table, is_small),
+	RIG_CASE(test_ring_hostile_table_in_table, is_small_split),
+	RIG_CASE(test_ring_hostile_rx_ignores_flags_in_packed_table, is_small_packed),
 	RIG_CASE(test_ring_hostile_table_and_next, is_small),
 	RIG_CASE(test_ring_hostile_wrong_direction_in_table, is_small),
 	RIG_CASE(test_ring_hostile_rx_reads_writable_packed_table, is_small_packed),

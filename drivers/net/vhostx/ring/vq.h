@@ -297,7 +297,8 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	for (uint32_t steps = 0; steps < s->size; steps++) {
 		if (!vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d))
 			return VHOSTX_BAD_ADDRESS;
-		if (d.flags & VRING_DESC_F_INDIRECT)
+		/* A packed table knows one flag, WRITE; the others "are ignored by the device". */
+		if ((d.flags & VRING_DESC_F_INDIRECT) != 0 && s->format == VHOSTX_SPLIT)
 			return VHOSTX_BAD_INDIRECT;
 		/* DPDK's virtio driver marks what it transmits as writable here; reading it harms nobody. */
 		if (s->format == VHOSTX_PACKED && dir == 0)
