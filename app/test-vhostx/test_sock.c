@@ -440,6 +440,40 @@ test_sock_quick_restart_old_first(void **state)
 	close(new);
 }
 
+/* A front-end that fails and tries again at once, for ever, while another port works. */
+static void
+test_sock_regress_tight_loop_is_slowed(void **state)
+{
+	struct owner *other = &owners[1];
+	const uint64_t end = now_ms() + 1000;
+	unsigned int nr = 0, answers = 0;
+	struct pollfd pfd = { .events = POLLIN };
+	int fd, second;
+
+	(void)state;
+	assert_int_equal(owner_open(o, false), 0);
+	assert_int_equal(owner_open(other, false), 0);
+	second = front_connect(other->path);
+	OWNER_SET(o, verdict, -1);
+	while (now_ms() < end) {
+		fd = front_connect(o->path);
+		front_message(fd, VHOSTX_GET_FEATURES, 0, 1);
+		for (pfd.fd = fd; poll(&pfd, 1, 1) == 0; answers++) {
+			front_message(second, VHOSTX_GET_FEATURES, 0, 0);
+			owner_wait(other, &other->messages, answers + 1);
+		}
+		assert_true(front_is_closed(fd));
+		close(fd);
+		nr++;
+	}
+	/* Those that come without a wait, then ten a second. */
+	assert_in_range(nr, 200, 212);
+	assert_true(answers > 20);
+	assert_int_equal(logcap_count("come and go too fast"), 1);
+	assert_true(logcap_count("a front-end is connected") <= 201);
+	close(second);
+}
+
 static void
 test_sock_probe_is_not_noticed(void **state)
 {
@@ -696,6 +730,7 @@ main(void)
 		SOCK_TEST(test_sock_second_front_end),
 		SOCK_TEST(test_sock_quick_restart_new_first),
 		SOCK_TEST(test_sock_quick_restart_old_first),
+		SOCK_TEST(test_sock_regress_tight_loop_is_slowed),
 		SOCK_TEST(test_sock_probe_is_not_noticed),
 		SOCK_TEST(test_sock_talker_cannot_starve_others),
 		SOCK_TEST(test_sock_no_file_for_accept),

@@ -24,6 +24,9 @@
 /** How long accepting rests when the process has no file descriptor left. */
 #define SOCK_PAUSE_US 100000u
 #define SOCK_FIRST_RETRY_US 1000u
+/** Connections that come without any wait; once they are used up, one is earned in each period. */
+#define SOCK_PACE_CREDIT 200u
+#define SOCK_PACE_US 100000u
 
 /** What one receive call came to. */
 enum sock_step {
@@ -46,6 +49,9 @@ struct vhostx_sock {
 	int fd;                          /**< the connection; -1: none */
 	uint64_t since_us;               /**< when the connection came, CLOCK_MONOTONIC */
 	uint32_t retry_us;               /**< client: wait before the next attempt */
+	uint64_t paid_us;                /**< when all connections so far will have been earned */
+	uint64_t wait_us;                /**< that the next one has to wait, 0 unless they come too fast */
+	bool hasty;                      /**< they came too fast, and half of the credit is not back yet */
 	int logged;                      /**< errno of connect or accept that the log has already */
 	bool opened;                     /**< open succeeded: release() is due at the end */
 	size_t received;                 /**< bytes of msg so far, header included */
@@ -83,11 +89,31 @@ sock_hang_up(struct vhostx_sock *sock)
 	sock_forget_msg(sock);
 }
 
+/**
+ * One more connection. A peer that comes and goes without end, like QEMU with more queues than the port has,
+ * would keep the control thread busy and fill the log: it has to wait then.
+ */
+static void
+sock_pace(struct vhostx_sock *sock)
+{
+	const uint64_t credit_us = (uint64_t)SOCK_PACE_CREDIT * SOCK_PACE_US;
+	const uint64_t now = sock_now_us();
+	const bool was_hasty = sock->hasty;
+
+	sock->paid_us = RTE_MAX(sock->paid_us, now) + SOCK_PACE_US;
+	sock->wait_us = sock->paid_us > now + credit_us ? sock->paid_us - now - credit_us : 0;
+	sock->hasty = sock->paid_us > now + (was_hasty ? credit_us / 2 : credit_us);
+	if (sock->hasty && !was_hasty)
+		VHOSTX_LOG(WARNING, sock->conf.name, "front-ends on %s come and go too fast, one every "
+			"%u ms is served from now on; see the lines above and the front-end's own log for why",
+			sock->conf.path, SOCK_PACE_US / 1000);
+}
+
 /** Let the next attempt to connect come after the wait that is due, and double that. */
 static void
 sock_retry(struct vhostx_sock *sock)
 {
-	vhostx_loop_arm(sock->timer, sock->retry_us);
+	vhostx_loop_arm(sock->timer, RTE_MAX(sock->retry_us, sock->wait_us));
 	sock->retry_us = sock->retry_us == 0 ? SOCK_FIRST_RETRY_US :
 		RTE_MIN(2 * sock->retry_us, VHOSTX_SOCK_RETRY_MAX_US);
 }
@@ -97,7 +123,8 @@ static void
 sock_drop(struct vhostx_sock *sock)
 {
 	sock_hang_up(sock);
-	VHOSTX_LOG(INFO, sock->conf.name, "the front-end on %s is disconnected", sock->conf.path);
+	if (!sock->hasty)
+		VHOSTX_LOG(INFO, sock->conf.name, "the front-end on %s is disconnected", sock->conf.path);
 	sock->conf.ops->disconnected(sock->conf.ctx);
 	if (!sock->conf.client || sock->timer == NULL)
 		return;
@@ -275,7 +302,8 @@ sock_begin(struct vhostx_sock *sock, int fd)
 	}
 	sock->fd = fd;
 	sock->since_us = sock_now_us();
-	VHOSTX_LOG(INFO, sock->conf.name, "a front-end is connected on %s", sock->conf.path);
+	if (!sock->hasty)
+		VHOSTX_LOG(INFO, sock->conf.name, "a front-end is connected on %s", sock->conf.path);
 	sock->conf.ops->connected(sock->conf.ctx);
 	return 0;
 }
@@ -304,6 +332,7 @@ sock_take(struct vhostx_sock *sock, int fd)
 {
 	int ret;
 
+	sock_pace(sock);
 	if (sock_is_probe(fd)) {
 		close(fd);
 		return;
@@ -331,20 +360,27 @@ sock_take(struct vhostx_sock *sock, int fd)
 			sock->conf.path, strerror(-ret));
 }
 
+/** Accept nobody for a while; who wants to connect waits in the socket's queue. */
+static void
+sock_rest(struct vhostx_sock *sock, uint64_t us)
+{
+	vhostx_loop_del(sock->listening);
+	sock->listening = NULL;
+	vhostx_loop_arm(sock->timer, us);
+}
+
 /**
  * Accepting failed: the connection stays in the queue, so epoll would come back at once. Look away for
  * a while; one line tells of any number of failures in a row.
  */
 static void
-sock_rest(struct vhostx_sock *sock, int err)
+sock_cannot_accept(struct vhostx_sock *sock, int err)
 {
 	if (err != sock->logged)
 		VHOSTX_LOG(ERR, sock->conf.name, "cannot accept a front-end on %s, trying on: %s",
 			sock->conf.path, strerror(err));
 	sock->logged = err;
-	vhostx_loop_del(sock->listening);
-	sock->listening = NULL;
-	vhostx_loop_arm(sock->timer, SOCK_PAUSE_US);
+	sock_rest(sock, SOCK_PAUSE_US);
 }
 
 /** Accept one connection. @return whether there may be another one now. */
@@ -356,12 +392,15 @@ sock_accept(struct vhostx_sock *sock)
 	if (fd >= 0) {
 		sock->logged = 0;
 		sock_take(sock, fd);
+		/* The owner may have closed it all. */
+		if (sock->wait_us != 0 && sock->listening != NULL)
+			sock_rest(sock, sock->wait_us);
 		return true;
 	}
 	if (errno == EINTR || errno == ECONNABORTED)
 		return true;
 	if (errno != EAGAIN)
-		sock_rest(sock, errno);
+		sock_cannot_accept(sock, errno);
 	return false;
 }
 
@@ -394,8 +433,10 @@ sock_connect(struct vhostx_sock *sock)
 {
 	int ret = vhostx_sock_path_dial(sock->conf.path);
 
-	if (ret >= 0)
+	if (ret >= 0) {
+		sock_pace(sock);
 		ret = sock_begin(sock, ret);
+	}
 	if (ret >= 0) {
 		sock->logged = 0;
 		return;
