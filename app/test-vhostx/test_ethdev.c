@@ -3,6 +3,12 @@
  *
  * The port as an application meets it: what it says of itself, life and end, addresses and MTU.
  */
+#include <sys/syscall.h>
+
+#include <linux/mempolicy.h>
+
+#include <ethdev_driver.h>
+
 #include "test_ethdev_front.h"
 
 static const struct port_conf plain;
@@ -220,6 +226,44 @@ test_ethdev_mtu_of_guest(void **state)
 	front_free(f);
 }
 
+#define NODE_NOWHERE 7 /* a node that the machine has not */
+
+/* The NUMA node of a byte of the guest. */
+static int
+node_of(const struct front *f, uint64_t gpa)
+{
+	int node = -1;
+
+	assert_int_equal(syscall(SYS_get_mempolicy, &node, NULL, 0, guest_mem_ptr(&f->mem, gpa, 1),
+		MPOL_F_NODE | MPOL_F_ADDR), 0);
+	return node;
+}
+
+static void
+test_ethdev_node_is_the_guests(void **state)
+{
+	const uint16_t port = vhost_open(0, &plain);
+	struct front *f;
+
+	(void)state;
+	rte_eth_devices[port].data->numa_node = NODE_NOWHERE;
+	f = front_open(0, &(struct front_conf){ 0 });
+	assert_int_equal(rte_eth_dev_socket_id(port), node_of(f, FRONT_GPA));
+	front_free(f);
+}
+
+static void
+test_ethdev_node_of_devargs_stays(void **state)
+{
+	const struct port_conf conf = { .devargs = ",numa=" RTE_STR(NODE_NOWHERE) };
+	const uint16_t port = vhost_open(0, &conf);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+
+	(void)state;
+	assert_int_equal(rte_eth_dev_socket_id(port), NODE_NOWHERE);
+	front_free(f);
+}
+
 static void
 test_ethdev_filters(void **state)
 {
@@ -350,6 +394,8 @@ main(void)
 		rig_case(test_ethdev_mtu),
 		rig_case(test_ethdev_regress_mtu_of_devargs),
 		rig_case(test_ethdev_mtu_of_guest),
+		rig_case(test_ethdev_node_is_the_guests),
+		rig_case(test_ethdev_node_of_devargs_stays),
 		rig_case(test_ethdev_filters),
 		rig_case(test_ethdev_vhostx_info),
 		rig_case(test_ethdev_hotplug_under_traffic),
