@@ -190,8 +190,8 @@ test_zerocopy_refuses_what_it_should(void **state)
 	assert_int_equal(vhostx_zc_judge(bench->zc, &c, 512), VHOSTX_ZC_INFLIGHT);
 	c = (struct vhostx_chain){ .id = SIZE, .ndesc = 1 };
 	assert_int_equal(vhostx_zc_judge(bench->zc, &c, 512), VHOSTX_ZC_SHAPE);
-	bench->zc->refuse = VHOSTX_ZC_LOGGED;
-	assert_int_equal(vhostx_zc_judge(bench->zc, &c, 512), VHOSTX_ZC_LOGGED);
+	bench->zc->held = true;
+	assert_int_equal(vhostx_zc_judge(bench->zc, &c, 512), VHOSTX_ZC_HELD);
 	assert_int_equal(vhostx_zc_judge(bench->zc, &c, 511), VHOSTX_ZC_SHORT);
 }
 

@@ -29,6 +29,7 @@ enum args_kind {
 	ARGS_PATH,    /**< the socket's path */
 	ARGS_PAIRS,   /**< a number of queue pairs */
 	ARGS_FLAG,    /**< 0 or 1, into the bool at the key's offset */
+	ARGS_ZC,      /**< a number of one of zero-copy's keys */
 	ARGS_MAC,     /**< a unicast Ethernet address */
 	ARGS_MTU,     /**< bytes */
 	ARGS_NUMA,    /**< a NUMA node */
@@ -54,6 +55,10 @@ static const struct args_key args_keys[] = {
 	{ "ext-buffer", ARGS_FLAG, offsetof(struct vhostx_args, ext_buffer) },
 	{ "tso", ARGS_FLAG, offsetof(struct vhostx_args, tso) },
 	{ "legacy-ol-flags", ARGS_FLAG, offsetof(struct vhostx_args, legacy_ol_flags) },
+	{ "dequeue-zero-copy", ARGS_FLAG, offsetof(struct vhostx_args, dequeue_zero_copy) },
+	{ "zc-threshold", ARGS_ZC, 0 },
+	{ "zc-inflight", ARGS_ZC, 0 },
+	{ "zc-deadline", ARGS_ZC, 0 },
 	{ "mac", ARGS_MAC, 0 },
 	{ "mtu", ARGS_MTU, 0 },
 	{ "numa", ARGS_NUMA, 0 },
@@ -80,7 +85,7 @@ args_key_find(const char *key)
 static void
 args_log_unknown(const char *name, const char *key)
 {
-	char known[256] = "";
+	char known[512] = "";
 	size_t len = 0;
 	unsigned int i;
 
@@ -160,6 +165,29 @@ args_set_flag(bool *flag, const char *name, const char *key, const char *value)
 		return -EINVAL;
 	}
 	*flag = number;
+	return 0;
+}
+
+/* Together with dequeue-zero-copy=1 alone, which args_check_whole() sees to. */
+static int
+args_set_zc(struct vhostx_args *args, const char *name, const char *key, const char *value)
+{
+	const bool inflight = strcmp(key, "zc-inflight") == 0;
+	const unsigned long max = inflight ? 100 : strcmp(key, "zc-deadline") == 0 ?
+		VHOSTX_ZC_DEADLINE_MAX : UINT16_MAX;
+	unsigned long number;
+
+	if (args_number(value, max, &number) < 0 || (inflight && number == 0)) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a number from %u to %lu", key, value, inflight, max);
+		return -EINVAL;
+	}
+	if (inflight)
+		args->zc_inflight = number;
+	else if (max == VHOSTX_ZC_DEADLINE_MAX)
+		args->zc_deadline = number;
+	else
+		args->zc_threshold = number;
+	args->zc_tuned = true;
 	return 0;
 }
 
@@ -312,6 +340,8 @@ args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pai
 		return args_set_pairs(args, name, pair->key, value);
 	case ARGS_FLAG:
 		return args_set_flag(RTE_PTR_ADD(args, known->offset), name, pair->key, value);
+	case ARGS_ZC:
+		return args_set_zc(args, name, pair->key, value);
 	case ARGS_MAC:
 		return args_set_mac(args, name, pair->key, value);
 	case ARGS_MTU:
@@ -347,6 +377,11 @@ args_check_whole(const struct vhostx_args *args, const char *name)
 			"the socket is the front-end's");
 		return -EINVAL;
 	}
+	if (args->zc_tuned && !args->dequeue_zero_copy) {
+		VHOSTX_LOG(ERR, name, "zc-threshold, zc-inflight and zc-deadline are for zero-copy: "
+			"give dequeue-zero-copy=1 too, or remove them");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -361,6 +396,9 @@ vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str)
 	memset(args, 0, sizeof(*args));
 	args->queues = 1;
 	args->numa = -1;
+	args->zc_threshold = VHOSTX_ZC_THRESHOLD;
+	args->zc_inflight = VHOSTX_ZC_INFLIGHT_PERCENT;
+	args->zc_deadline = VHOSTX_ZC_DEADLINE;
 	args->perm = (struct vhostx_sock_perm){ .owner = -1, .group = -1, .mode = -1 };
 
 	/* No list of keys is given: rte_kvargs_parse() would not tell which key is wrong. */

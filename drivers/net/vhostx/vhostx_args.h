@@ -17,6 +17,14 @@
 /** Most queue pairs of a port: the ring index of the SET_VRING_KICK payload has 8 bits. */
 #define VHOSTX_MAX_PAIRS 128
 
+/** Shorter packets cost less to copy than to lend, bytes: default of zc-threshold. */
+#define VHOSTX_ZC_THRESHOLD 1024
+/** Default of zc-inflight, percent: the guest works on with the other half of its ring. */
+#define VHOSTX_ZC_INFLIGHT_PERCENT 50
+/** Default of zc-deadline, and its largest value, ms: front-ends lose patience as well. */
+#define VHOSTX_ZC_DEADLINE 50
+#define VHOSTX_ZC_DEADLINE_MAX 10000
+
 /** What RTE_PMD_REGISTER_PARAM_STRING tells of the arguments. */
 #define VHOSTX_PARAM_STRING \
 	"iface=<path> " \
@@ -26,6 +34,10 @@
 	"ext-buffer=<0|1> " \
 	"tso=<0|1> " \
 	"legacy-ol-flags=<0|1> " \
+	"dequeue-zero-copy=<0|1> " \
+	"zc-threshold=<bytes> " \
+	"zc-inflight=<1-100> " \
+	"zc-deadline=<ms> " \
 	"mac=<xx:xx:xx:xx:xx:xx> " \
 	"mtu=<68-65535> " \
 	"numa=<node> " \
@@ -43,6 +55,11 @@ struct vhostx_args {
 	bool ext_buffer;    /**< a packet too long for its mbuf gets one large buffer; default 0 */
 	bool tso;           /**< the guest may send packets that are to be segmented; default 0 */
 	bool legacy_ol_flags; /**< offloads of received packets are told by transmit flags; default 0 */
+	bool dequeue_zero_copy; /**< received packets are the guest's own buffers; default 0 */
+	uint32_t zc_threshold;  /**< bytes of a packet from which on it is not copied */
+	uint8_t zc_inflight;    /**< percent of a ring that may be out */
+	uint32_t zc_deadline;   /**< ms that the front-end may be kept waiting for packets that are out */
+	bool zc_tuned;          /**< one of these three was given */
 	bool has_mac;                 /**< mac was given */
 	struct rte_ether_addr mac;    /**< of the port; default 56:48:4f:53:54 and the port's id */
 	uint16_t mtu;                 /**< that the port begins with, RTE_ETHER_MIN_MTU on; default 0: 1500 */

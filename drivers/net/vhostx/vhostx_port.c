@@ -54,15 +54,31 @@
 	RTE_BIT64(VIRTIO_NET_F_HOST_ECN) | \
 	RTE_BIT64(VIRTIO_NET_F_HOST_UFO))
 
+/*
+ * A packet that somebody keeps must not delay those after it: buffers of a zero-copy port come back in any
+ * order.
+ */
+static uint64_t
+port_features(const struct vhostx_args *args, bool tso)
+{
+	const uint64_t features = tso ? PORT_FEATURES | PORT_TSO_FEATURES : PORT_FEATURES;
+
+	return args->dequeue_zero_copy ? features & ~RTE_BIT64(VIRTIO_F_IN_ORDER) : features;
+}
+
 /* --- rings ----------------------------------------------------------------------------------------- */
+
+void
+vhostx_port_pause(struct vhostx_port *port, uint16_t idx)
+{
+	vhostx_serve_retire(port, idx);
+	port->ring[idx].built = false;
+}
 
 static void
 ops_pause(void *ctx, uint16_t idx)
 {
-	struct vhostx_port *port = ctx;
-
-	vhostx_serve_retire(port, idx);
-	port->ring[idx].built = false;
+	vhostx_port_pause(ctx, idx);
 }
 
 /* Say once why a ring that should run does not. */
@@ -88,6 +104,7 @@ ops_resume(void *ctx, uint16_t idx)
 		r->snap.ring = &r->ring;
 		r->snap.call_blocks = r->snap.callfd >= 0 && vhostx_eventfd_blocks(r->snap.callfd);
 		r->snap.log_blocks = r->snap.logfd >= 0 && vhostx_eventfd_blocks(r->snap.logfd);
+		vhostx_zc_start(port, idx);
 		vhostx_resume_ring(port, idx);
 		ret = vhostx_ring_prepare(&r->snap, &why);
 	}
@@ -107,6 +124,7 @@ ops_set_base(void *ctx, uint16_t idx, uint32_t base)
 {
 	struct vhostx_port *port = ctx;
 
+	vhostx_zc_end(port, idx);
 	vhostx_ring_set_base(&port->ring[idx].ring, base);
 	port->ring[idx].told = false;
 }
@@ -116,6 +134,7 @@ ops_rewind(void *ctx, uint16_t idx)
 {
 	struct vhostx_port *port = ctx;
 
+	vhostx_zc_end(port, idx);
 	vhostx_ring_reset(&port->ring[idx].ring);
 	port->ring[idx].told = false;
 }
@@ -126,6 +145,7 @@ ops_get_base(void *ctx, uint16_t idx)
 	struct vhostx_port *port = ctx;
 	const bool packed = (port->be.features & RTE_BIT64(VIRTIO_F_RING_PACKED)) != 0;
 
+	vhostx_zc_end(port, idx);
 	port->ring[idx].told = false;
 	return vhostx_ring_get_base(&port->ring[idx].ring, packed ? VHOSTX_PACKED : VHOSTX_SPLIT);
 }
@@ -227,8 +247,10 @@ port_wake(void *arg)
 				__ATOMIC_RELAXED) != VHOSTX_NO_CAUSE)
 			ring_broken(port, i);
 	}
-	if (!port->closed)
+	if (!port->closed) {
 		port_update(port);
+		vhostx_zc_wake(port);
+	}
 	pthread_mutex_unlock(&port->lock);
 }
 
@@ -243,6 +265,7 @@ sock_connected(void *ctx)
 	port->be.offered = port->offered;
 	port->connects++;
 	port->warned = false;
+	vhostx_zc_connected(port);
 }
 
 /* Applications put their mbufs and lcores where the port says that it is: where the guest's memory is. */
@@ -259,10 +282,9 @@ port_update_node(struct vhostx_port *port)
 		rte_eth_devices[port->port_id].data->numa_node = node;
 }
 
-static int
-sock_message(void *ctx, struct vhostx_msg *msg)
+int
+vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg)
 {
-	struct vhostx_port *port = ctx;
 	const uint64_t ring = msg->payload.u64 & VHOSTX_MSG_VRING_MASK;
 	struct vhostx_msg reply;
 	enum vhostx_verdict verdict;
@@ -283,18 +305,42 @@ sock_message(void *ctx, struct vhostx_msg *msg)
 	return ret;
 }
 
-static void
-sock_disconnected(void *ctx)
+static int
+sock_message(void *ctx, struct vhostx_msg *msg)
 {
 	struct vhostx_port *port = ctx;
 
+	if (!vhostx_zc_defer(port, msg))
+		return vhostx_port_handle(port, msg);
+	/* Rings may be down meanwhile. */
+	port_update(port);
+	return 0;
+}
+
+void
+vhostx_port_forget(struct vhostx_port *port)
+{
+	vhostx_zc_end_all(port);
 	vhostx_backend_reset(&port->be);
 	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
 		ops_rewind(port, i);
 		port->ring[i].why = NULL;
 	}
-	port->since = 0;
 	port_update(port);
+}
+
+static void
+sock_disconnected(void *ctx)
+{
+	struct vhostx_port *port = ctx;
+
+	port->since = 0;
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++)
+		vhostx_port_pause(port, i);
+	if (vhostx_zc_defer_gone(port))
+		port_update(port);
+	else
+		vhostx_port_forget(port);
 }
 
 static const struct vhostx_sock_ops sock_ops = {
@@ -341,7 +387,7 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	port->refs = 1;
 	port->port_id = dev->data->port_id;
 	port->args = *args;
-	port->offered = PORT_FEATURES;
+	port->offered = port_features(args, false);
 	strlcpy(port->name, dev->data->name, sizeof(port->name));
 	ret = vhostx_backend_init(&port->be, port->name, port->offered, nr_vrings, &backend_ops, port);
 	if (ret != 0)
@@ -358,10 +404,19 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	ret = -errno;
 	if (port->wake == NULL)
 		goto close_wake;
+	ret = vhostx_zc_open(port);
+	if (ret != 0)
+		goto delete_wake;
 	vhostx_ports_add(port);
 	*out = port;
 	return 0;
 
+delete_wake:
+	/* The loop's reference is given back later, and frees the port: only then nothing is left to do. */
+	vhostx_backend_fini(&port->be);
+	vhostx_loop_del(port->wake);
+	vhostx_port_put(port);
+	return ret;
 close_wake:
 	pthread_mutex_destroy(&port->lock);
 	close(port->wakefd);
@@ -378,7 +433,7 @@ void
 vhostx_port_offer(struct vhostx_port *port, bool tso)
 {
 	pthread_mutex_lock(&port->lock);
-	port->offered = tso ? PORT_FEATURES | PORT_TSO_FEATURES : PORT_FEATURES;
+	port->offered = port_features(&port->args, tso);
 	pthread_mutex_unlock(&port->lock);
 }
 
@@ -487,8 +542,10 @@ vhostx_port_close(struct vhostx_port *port)
 {
 	vhostx_ports_remove(port);
 	vhostx_port_stop(port);
+	vhostx_zc_drain(port);
 	pthread_mutex_lock(&port->lock);
 	port->closed = true;
+	vhostx_zc_close(port);
 	vhostx_resume_close(port);
 	vhostx_sock_close(port->sock);
 	port->sock = NULL;

@@ -14,6 +14,7 @@
 #include "user/loop.h"
 #include "user/sock.h"
 #include "vhostx_args.h"
+#include "vhostx_zerocopy.h"
 
 struct rte_eth_dev;
 struct rte_eth_dev_info;
@@ -23,6 +24,7 @@ struct vhostx_port_ring {
 	struct vhostx_ring ring;      /**< cursors */
 	struct vhostx_snapshot snap;  /**< valid while built */
 	struct vhostx_queue *queue;   /**< the ethdev queue of this number and direction, NULL: none */
+	struct vhostx_zc_ring zc;     /**< rx: what it has lent */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
 	bool kept;                    /**< the journal in the state file is this ring's */
 	bool built;                   /**< the front-end has said all, and it is right */
@@ -65,6 +67,7 @@ struct vhostx_port {
 	int wakefd;                    /**< pollers write it when a ring was stopped by a fault */
 	struct vhostx_source *wake;    /**< watches wakefd */
 	struct vhostx_port_ring *ring; /**< [be.nr_vrings] */
+	struct vhostx_zc_port zc;
 };
 
 /**
@@ -104,6 +107,15 @@ uint16_t vhostx_port_ring_size(struct vhostx_port *port, uint16_t idx);
 
 /** End it all: socket, rings, guest memory; gives the ethdev's reference back. */
 void vhostx_port_close(struct vhostx_port *port);
+
+/** Take a ring out of use until the front-end says more of it. Port mutex held, as for the next two. */
+void vhostx_port_pause(struct vhostx_port *port, uint16_t idx);
+
+/** Handle a message of the front-end. @return 0, or -errno: close the connection. */
+int vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg);
+
+/** The front-end is gone: forget all that it said. */
+void vhostx_port_forget(struct vhostx_port *port);
 
 /** Take a reference. */
 void vhostx_port_get(struct vhostx_port *port);

@@ -73,7 +73,8 @@ static const struct vhostx_stat stats[] = {
  * Of the port. They are last, so that what precedes them has the same ids in a secondary process, which
  * cannot see the port.
  */
-static const char *const gauges[] = { "rx_unpolled_queues", "connects" };
+static const char *const gauges[] = { "rx_unpolled_queues", "connects", "zc_outstanding",
+	"zc_longest_us" };
 
 static bool
 is_primary(void)
@@ -270,6 +271,8 @@ put_gauges(struct rte_eth_xstat *xstats, const struct vhostx_port *port)
 {
 	xstats[0].value = port->unpolled;
 	xstats[1].value = port->connects - port->connects_base;
+	xstats[2].value = vhostx_zc_outstanding(port);
+	xstats[3].value = vhostx_zc_longest_us(port);
 }
 
 int
@@ -344,6 +347,7 @@ vhostx_stats_reset(struct rte_eth_dev *dev)
 	reset_way(dev, VHOSTX_WAY_TX);
 	if (is_primary())
 		port->connects_base = port->connects;
+	vhostx_zc_forget_longest(port);
 	queues_unlock(dev);
 	return 0;
 }

@@ -38,8 +38,8 @@ vhostx_zc_judge(const struct vhostx_zc *zc, const struct vhostx_chain *c, uint32
 {
 	if (len < zc->threshold)
 		return VHOSTX_ZC_SHORT;
-	if (unlikely(zc->refuse != VHOSTX_ZC_LENT))
-		return zc->refuse;
+	if (unlikely(__atomic_load_n(&zc->held, __ATOMIC_RELAXED)))
+		return VHOSTX_ZC_HELD;
 	if (unlikely(zc->out_entries + c->ndesc > zc->limit))
 		return VHOSTX_ZC_INFLIGHT;
 	return unlikely(c->id >= zc->size) ? VHOSTX_ZC_SHAPE : VHOSTX_ZC_LENT;

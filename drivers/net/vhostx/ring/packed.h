@@ -2,7 +2,7 @@
  * Copyright (c) 2026 net_vhostx developers
  *
  * The packed format (virtio 1.3, 2.8): fetch, take, complete, wants_call; contract in vq.h. Included by
- * burst.c alone.
+ * burst.c and give.c.
  */
 #ifndef VHOSTX_RING_PACKED_H
 #define VHOSTX_RING_PACKED_H

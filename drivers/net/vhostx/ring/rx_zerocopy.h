@@ -254,6 +254,21 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	return true;
 }
 
+/* The cold side may sleep while nothing is out. */
+static __rte_always_inline void
+rx_tell(struct vhostx_queue *q, struct vhostx_zc *zc)
+{
+	/* L: slots out before tell; the other half is the membarrier of the cold side. */
+	if (unlikely(q->fence))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		rte_compiler_barrier();
+	if (likely(!__atomic_load_n(&zc->tell, __ATOMIC_RELAXED)))
+		return;
+	__atomic_store_n(&zc->tell, false, __ATOMIC_RELAXED);
+	vhostx_eventfd_signal(q->wakefd, false);
+}
+
 /* As rx_move(), for a ring with a table of slots; @a lent gets the chains that were lent, as bits. */
 static __rte_noinline uint16_t
 rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
@@ -282,6 +297,8 @@ rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	}
 	if (unlikely(l.nb != 0))
 		rte_mempool_put_bulk(q->pool, (void **)l.seg, l.nb);
+	if (l.lent != 0)
+		rx_tell(q, s->zc);
 	*taken = i;
 	*lent = l.lent;
 	return done;

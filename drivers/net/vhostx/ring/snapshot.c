@@ -73,6 +73,13 @@ vhostx_membarrier_register(void)
 }
 
 void
+vhostx_barrier_all(void)
+{
+	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void
 vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *snap)
 {
 	/* B: pairs with the acquire in vhostx_queue_enter(). */
@@ -103,8 +110,10 @@ vhostx_queue_retire(struct vhostx_queue *queue)
 	__atomic_store_n(&queue->changing, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&queue->snap, NULL, __ATOMIC_RELAXED);
 	/* A, I: after this, a burst or visitor that still saw the snapshot has counted itself here. */
-	if (queue->fence || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+	if (queue->fence)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		vhostx_barrier_all();
 	/* C: pairs with the release in vhostx_queue_leave(). */
 	now = __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE);
 	/*

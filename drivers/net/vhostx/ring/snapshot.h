@@ -78,6 +78,9 @@ struct vhostx_snapshot {
  */
 bool vhostx_membarrier_register(void);
 
+/** A full fence on every core that runs a thread of this process, or here alone if the kernel refuses. */
+void vhostx_barrier_all(void);
+
 /** Let bursts of @a queue use @a snap from now on; wakes an application that sleeps on the queue. */
 void vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *snap);
 

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 net_vhostx developers
  *
  * The split format (virtio 1.3, 2.7): fetch, take, complete, wants_call; contract in vq.h. Included by
- * burst.c alone.
+ * burst.c and give.c.
  */
 #ifndef VHOSTX_RING_SPLIT_H
 #define VHOSTX_RING_SPLIT_H

@@ -39,6 +39,8 @@
  * |   | fence                         | front-end does the reverse     | is copied is not copied again  |
  * | K | state of a zero-copy slot     | the same (reap), acquire       | the guest gets a buffer back   |
  * |   | (last free), release          |                                | that is still being read       |
+ * | L | slots out (lend), then tell   | tell = true (cold), then slots | both miss each other: a slot   |
+ * |   | is read; compiler barrier     | out; membarrier between        | is given back by nobody        |
  */
 
 /** Chains that one fetch looks at, at most. */

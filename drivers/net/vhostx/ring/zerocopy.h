@@ -94,9 +94,9 @@ struct vhostx_zc {
 	/* Written by the cold side while no poller has the ring, or before the table is used. */
 	uint16_t size;                   /**< slots; 0: it lends nothing */
 	uint16_t nr_groups;              /**< of states, the last one may be short */
-	uint8_t refuse;                  /**< enum vhostx_zc_reason: copy all; VHOSTX_ZC_LENT: do not */
+	bool held;                       /**< copy all: too much of earlier lives is out; atomic */
 	bool linear;                     /**< lend whole packets in one segment, copy no header */
-	bool tell;                       /**< the cold side sleeps: tell it of the next slot; atomic */
+	bool tell;                       /**< the cold side sleeps: tell it of the next slot; both sides, atomic, L */
 	uint32_t threshold;              /**< bytes of a packet from which on it is lent */
 	uint32_t limit;                  /**< ring entries that may be out */
 	uint32_t nr_regions;

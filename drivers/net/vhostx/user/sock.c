@@ -53,6 +53,7 @@ struct vhostx_sock {
 	uint64_t wait_us;                /**< that the next one has to wait, 0 unless they come too fast */
 	bool hasty;                      /**< they came too fast, and half of the credit is not back yet */
 	int logged;                      /**< errno of connect or accept that the log has already */
+	bool held;                       /**< nothing is read from the connection */
 	bool opened;                     /**< open succeeded: release() is due at the end */
 	size_t received;                 /**< bytes of msg so far, header included */
 	struct vhostx_msg msg;           /**< being received; its files belong to the socket */
@@ -86,6 +87,7 @@ sock_hang_up(struct vhostx_sock *sock)
 	if (sock->fd >= 0)
 		close(sock->fd);
 	sock->fd = -1;
+	sock->held = false;
 	sock_forget_msg(sock);
 }
 
@@ -283,7 +285,7 @@ sock_on_readable(void *arg)
 
 	pthread_mutex_lock(sock->conf.lock);
 	/* No connection: another thread closed the socket while this one was on its way here. */
-	for (i = 0; i < SOCK_BURST && sock->fd >= 0; i++)
+	for (i = 0; i < SOCK_BURST && sock->fd >= 0 && !sock->held; i++)
 		if (!sock_serve(sock))
 			break;
 	pthread_mutex_unlock(sock->conf.lock);
@@ -577,6 +579,28 @@ vhostx_sock_send(struct vhostx_sock *sock, const struct vhostx_msg_header *heade
 		return -errno;
 	/* The rest of a reply would have to wait: the front-end does not read. */
 	return (size_t)len == sizeof(*header) + header->size ? 0 : -EAGAIN;
+}
+
+void
+vhostx_sock_hold(struct vhostx_sock *sock)
+{
+	if (sock->fd < 0)
+		return;
+	vhostx_loop_del(sock->reading);
+	sock->reading = NULL;
+	sock->held = true;
+}
+
+void
+vhostx_sock_go_on(struct vhostx_sock *sock, int ret)
+{
+	if (sock == NULL || !sock->held)
+		return;
+	sock->held = false;
+	if (ret >= 0)
+		sock->reading = vhostx_loop_add_fd(sock->fd, sock_on_readable, NULL, sock);
+	if (sock->reading == NULL)
+		sock_drop(sock);
 }
 
 bool

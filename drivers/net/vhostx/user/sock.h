@@ -60,6 +60,15 @@ int vhostx_sock_open(const struct vhostx_sock_conf *conf, struct vhostx_sock **s
 int vhostx_sock_send(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
 	const void *payload);
 
+/** Read nothing from the front-end until vhostx_sock_go_on(). The caller holds the lock. */
+void vhostx_sock_hold(struct vhostx_sock *sock);
+
+/**
+ * Read on, or, if @a ret is negative, close the connection as if message() had returned that. On the control
+ * thread, the caller holds the lock. Does nothing for a socket that is not held; NULL is allowed.
+ */
+void vhostx_sock_go_on(struct vhostx_sock *sock, int ret);
+
 /** Is a front-end connected? The caller holds the lock. */
 bool vhostx_sock_connected(const struct vhostx_sock *sock);
 

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The port's part in zero-copy.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+
+#include "ring/give.h"
+#include "ring/lend.h"
+#include "ring/notify.h"
+#include "vhostx_log.h"
+#include "vhostx_port.h"
+
+/* While something is out: two ticks see that a queue is not polled, and have to be within 1 ms. */
+#define ZC_TICK_US 400u
+/* Ticks without anything out after which the tick sleeps until a poller lends again. */
+#define ZC_QUIET 50u
+/* The longest pause while nothing but tables of earlier lives is out. */
+#define ZC_OLD_US 100000u
+/* How often vhostx_zc_drain() looks. */
+#define ZC_DRAIN_US 100u
+
+/* --- giving back ----------------------------------------------------------------------------------- */
+
+/* What else than the ring itself is written when it completes may have changed since it was built. */
+static void
+zc_refresh(struct vhostx_port *port, uint16_t idx)
+{
+	struct vhostx_snapshot *at = &port->ring[idx].zc.at;
+
+	at->mem = port->be.mem;
+	at->log = at->log == NULL || at->mem == NULL ? NULL : port->be.log;
+	at->logfd = at->log == NULL ? -1 : port->be.logfd;
+	at->log_blocks = at->logfd >= 0 && vhostx_eventfd_blocks(at->logfd);
+	at->callfd = port->be.vring[idx].callfd;
+	at->call_blocks = at->callfd >= 0 && vhostx_eventfd_blocks(at->callfd);
+}
+
+/* Does a queue have the ring now? */
+static bool
+zc_is_published(const struct vhostx_port_ring *r)
+{
+	return r->queue != NULL && r->queue->snap == &r->snap;
+}
+
+/* Is somebody polling the ring? As seen since the last tick. */
+static bool
+zc_is_polled(struct vhostx_port_ring *r)
+{
+	const uint32_t before = r->zc.bursts;
+
+	if (!zc_is_published(r))
+		return false;
+	r->zc.bursts = __atomic_load_n(&r->queue->bursts, __ATOMIC_RELAXED);
+	return r->zc.bursts != before;
+}
+
+/* Give back what is done, taking the ring from its queue for the moment. */
+static void
+zc_give(struct vhostx_port *port, uint16_t idx)
+{
+	struct vhostx_port_ring *r = &port->ring[idx];
+	const bool published = zc_is_published(r);
+
+	if (published)
+		vhostx_queue_retire(r->queue);
+	if (r->ring.fault == VHOSTX_NO_CAUSE) {
+		zc_refresh(port, idx);
+		vhostx_give_done(&r->zc.at, r->zc.zc);
+	}
+	if (published) {
+		vhostx_queue_publish(r->queue, &r->snap);
+		vhostx_queue_settle(r->queue);
+	}
+}
+
+static uint32_t
+zc_out(const struct vhostx_zc *zc)
+{
+	return zc == NULL ? 0 : __atomic_load_n(&zc->out, __ATOMIC_ACQUIRE);
+}
+
+/* A table that no ring has any more, with what is still out of it. */
+static void
+zc_put_old(struct vhostx_port *port, struct vhostx_port_ring *r, struct vhostx_zc *zc)
+{
+	if (vhostx_zc_is_back(zc)) {
+		vhostx_zc_free(zc);
+		return;
+	}
+	zc->owner = r;
+	zc->next = port->zc.old;
+	port->zc.old = zc;
+	r->zc.nr_old++;
+}
+
+/* Free the old tables that are back. */
+static void
+zc_reap_old(struct vhostx_port *port)
+{
+	struct vhostx_zc **link = &port->zc.old;
+
+	while (*link != NULL) {
+		struct vhostx_zc *zc = *link;
+		struct vhostx_port_ring *r = zc->owner;
+
+		if (!vhostx_zc_is_back(zc)) {
+			link = &zc->next;
+			continue;
+		}
+		*link = zc->next;
+		vhostx_zc_free(zc);
+		r->zc.nr_old--;
+		if (r->zc.zc != NULL && r->zc.nr_old < VHOSTX_ZC_OLD)
+			__atomic_store_n(&r->zc.zc->held, false, __ATOMIC_RELAXED);
+	}
+}
+
+/* --- the life of a ring ---------------------------------------------------------------------------- */
+
+static struct vhostx_zc *
+zc_create(struct vhostx_port *port, const struct vhostx_port_ring *r)
+{
+	const struct vhostx_zc_conf conf = {
+		.size = r->snap.size,
+		.threshold = port->args.zc_threshold,
+		.inflight = port->args.zc_inflight,
+		.linear = port->args.linear_buffer,
+	};
+	struct vhostx_zc *zc = vhostx_zc_create(&conf);
+
+	if (zc == NULL)
+		return NULL;
+	zc->tell = true;
+	if (r->zc.nr_old >= VHOSTX_ZC_OLD) {
+		zc->held = true;
+		VHOSTX_LOG(WARNING, port->name, "ring %u copies: packets of its last %u starts are not freed; "
+			"free them", (unsigned int)(r - port->ring), VHOSTX_ZC_OLD);
+	}
+	return zc;
+}
+
+void
+vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
+{
+	struct vhostx_port_ring *r = &port->ring[idx];
+	struct vhostx_zc_ring *z = &r->zc;
+
+	if (port->zc.timer == NULL || idx % 2 == 0)
+		return;
+	/* A ring of another shape than that which lent: its used entries cannot be told there any more. */
+	if (z->zc != NULL && (z->zc->size != r->snap.size || z->at.format != r->snap.format)) {
+		zc_put_old(port, r, z->zc);
+		z->zc = NULL;
+	}
+	if (z->zc == NULL)
+		z->zc = zc_create(port, r);
+	if (z->zc == NULL || vhostx_zc_adopt(z->zc, port->be.mem) != 0) {
+		VHOSTX_LOG(WARNING, port->name, "ring %u copies: no memory for a table of its %u entries",
+			idx, r->snap.size);
+		if (z->zc != NULL)
+			zc_put_old(port, r, z->zc);
+		z->zc = NULL;
+		return;
+	}
+	r->snap.zc = z->zc;
+	z->at = r->snap;
+}
+
+void
+vhostx_zc_end(struct vhostx_port *port, uint16_t idx)
+{
+	struct vhostx_port_ring *r = &port->ring[idx];
+	struct vhostx_zc *zc = r->zc.zc;
+	uint32_t early;
+
+	if (zc == NULL)
+		return;
+	zc_refresh(port, idx);
+	vhostx_give_done(&r->zc.at, zc);
+	early = vhostx_give_early(&r->zc.at, zc);
+	if (r->queue != NULL)
+		r->queue->count.zc_early += early;
+	if (early != 0)
+		VHOSTX_LOG(NOTICE, port->name, "ring %u got %u buffers back whose packets are not freed yet: "
+			"they may change", idx, early);
+	port->zc.longest = RTE_MAX(port->zc.longest, zc->longest);
+	r->zc.zc = NULL;
+	r->snap.zc = NULL;
+	zc_put_old(port, r, zc);
+}
+
+void
+vhostx_zc_end_all(struct vhostx_port *port)
+{
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
+		vhostx_zc_end(port, i);
+}
+
+/* --- waiting --------------------------------------------------------------------------------------- */
+
+/* Does the message end ring @a idx's life? */
+static bool
+zc_ends(const struct vhostx_msg *msg, uint16_t idx)
+{
+	switch (msg->header.request) {
+	case VHOSTX_GET_VRING_BASE:
+	case VHOSTX_SET_VRING_BASE:
+		return msg->payload.state.index == idx;
+	case VHOSTX_RESET_DEVICE:
+		return true;
+	case VHOSTX_SET_STATUS:
+		return msg->payload.u64 == 0;
+	default:
+		return false;
+	}
+}
+
+/* Does the message leave the guest without this region? */
+static bool
+zc_takes_away(const struct vhostx_msg *msg, const struct vhostx_mem *mem, uint32_t i)
+{
+	const struct vhostx_msg_memory *memory = &msg->payload.memory;
+	const struct vhostx_msg_region *r = &msg->payload.mem_reg.region;
+
+	if (msg->header.request == VHOSTX_REM_MEM_REG)
+		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size;
+	if (msg->header.request != VHOSTX_SET_MEM_TABLE)
+		return false;
+	for (uint32_t k = 0; k < memory->nr && k < VHOSTX_MSG_FDS; k++) {
+		if (memory->region[k].gpa == mem->range[i].gpa &&
+				memory->region[k].size == mem->range[i].size)
+			return false;
+	}
+	return true;
+}
+
+/* Slots that the wait is for. */
+static uint32_t
+zc_awaited(const struct vhostx_port *port)
+{
+	uint32_t out = 0;
+
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+		const struct vhostx_zc *zc = port->ring[i].zc.zc;
+
+		if (zc == NULL)
+			continue;
+		if (port->zc.wait == VHOSTX_ZC_WAIT_MEM)
+			out += vhostx_zc_leaving(zc);
+		else if (port->zc.wait == VHOSTX_ZC_WAIT_GONE || zc_ends(&port->zc.msg, i))
+			out += zc_out(zc);
+	}
+	return out;
+}
+
+static void
+zc_arm(struct vhostx_port *port, uint32_t us)
+{
+	port->zc.pause_us = us;
+	vhostx_loop_arm(port->zc.timer, us);
+}
+
+/* Begin to wait, if there is something to wait for. Rings that end do not run meanwhile. */
+static bool
+zc_wait(struct vhostx_port *port, enum vhostx_zc_wait wait)
+{
+	const uint64_t deadline = rte_get_tsc_cycles() +
+		rte_get_tsc_hz() / 1000 * port->args.zc_deadline;
+
+	/* Who waited already does so on: one deadline. */
+	if (port->zc.wait == VHOSTX_ZC_NO_WAIT)
+		port->zc.deadline = deadline;
+	port->zc.wait = wait;
+	for (uint16_t i = 1; wait != VHOSTX_ZC_WAIT_MEM && i < port->be.nr_vrings; i += 2) {
+		if (port->ring[i].zc.zc != NULL &&
+				(wait == VHOSTX_ZC_WAIT_GONE || zc_ends(&port->zc.msg, i)))
+			vhostx_port_pause(port, i);
+	}
+	if (zc_awaited(port) == 0) {
+		port->zc.wait = VHOSTX_ZC_NO_WAIT;
+		return false;
+	}
+	zc_arm(port, 0);
+	return true;
+}
+
+/* The regions that a message takes away are lent from no more. @return whether there are any. */
+static bool
+zc_leave(struct vhostx_port *port, const struct vhostx_msg *msg)
+{
+	const struct vhostx_mem *mem = port->be.mem;
+	bool any = false;
+
+	for (uint32_t r = 0; mem != NULL && r < mem->nr; r++) {
+		if (!zc_takes_away(msg, mem, r))
+			continue;
+		any = true;
+		for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+			if (port->ring[i].zc.zc != NULL)
+				vhostx_zc_leave(port->ring[i].zc.zc, mem->range[r].va);
+		}
+	}
+	return any;
+}
+
+bool
+vhostx_zc_defer(struct vhostx_port *port, struct vhostx_msg *msg)
+{
+	const char *why;
+	bool waits = false;
+
+	if (port->zc.timer == NULL || vhostx_msg_check(msg, &why) != 0)
+		return false;
+	port->zc.msg = *msg;
+	if (zc_leave(port, msg))
+		waits = zc_wait(port, VHOSTX_ZC_WAIT_MEM);
+	else
+		waits = zc_wait(port, VHOSTX_ZC_WAIT_RINGS);
+	if (!waits)
+		return false;
+	/* Its files are ours now. */
+	msg->nr_fds = 0;
+	vhostx_sock_hold(port->sock);
+	return true;
+}
+
+bool
+vhostx_zc_defer_gone(struct vhostx_port *port)
+{
+	if (port->zc.timer == NULL)
+		return false;
+	if (port->zc.wait == VHOSTX_ZC_WAIT_RINGS || port->zc.wait == VHOSTX_ZC_WAIT_MEM)
+		vhostx_msg_close_fds(&port->zc.msg);
+	return zc_wait(port, VHOSTX_ZC_WAIT_GONE);
+}
+
+void
+vhostx_zc_connected(struct vhostx_port *port)
+{
+	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
+		vhostx_sock_hold(port->sock);
+}
+
+/* The wait is over: go on where it began. */
+static void
+zc_go_on(struct vhostx_port *port)
+{
+	const enum vhostx_zc_wait wait = port->zc.wait;
+	int ret = 0;
+
+	port->zc.wait = VHOSTX_ZC_NO_WAIT;
+	if (wait == VHOSTX_ZC_WAIT_GONE) {
+		vhostx_port_forget(port);
+	} else {
+		ret = vhostx_port_handle(port, &port->zc.msg);
+		vhostx_msg_close_fds(&port->zc.msg);
+	}
+	vhostx_sock_go_on(port->sock, ret);
+}
+
+/* --- the tick -------------------------------------------------------------------------------------- */
+
+/* One ring. @return whether something of it is out. */
+static bool
+zc_tick_ring(struct vhostx_port *port, uint16_t idx)
+{
+	struct vhostx_port_ring *r = &port->ring[idx];
+
+	if (r->zc.zc == NULL)
+		return false;
+	vhostx_zc_trim(r->zc.zc);
+	if (zc_out(r->zc.zc) == 0)
+		return false;
+	if (!zc_is_polled(r) && vhostx_zc_has_done(r->zc.zc))
+		zc_give(port, idx);
+	return true;
+}
+
+/*
+ * Sleep, unless a poller lends at this moment: either it sees that it has to tell, or the slot is seen here (L).
+ */
+static bool
+zc_may_sleep(struct vhostx_port *port)
+{
+	bool out = false;
+
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+		if (port->ring[i].zc.zc != NULL)
+			__atomic_store_n(&port->ring[i].zc.zc->tell, true, __ATOMIC_RELAXED);
+	}
+	vhostx_barrier_all();
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
+		out = out || zc_out(port->ring[i].zc.zc) != 0;
+	return !out;
+}
+
+/* When to look again, microseconds; 0: when a poller tells. */
+static uint32_t
+zc_next(struct vhostx_port *port, bool busy)
+{
+	if (busy || port->zc.wait != VHOSTX_ZC_NO_WAIT) {
+		port->zc.quiet = 0;
+		return ZC_TICK_US;
+	}
+	if (++port->zc.quiet < ZC_QUIET)
+		return ZC_TICK_US;
+	if (!zc_may_sleep(port))
+		return ZC_TICK_US;
+	if (port->zc.old == NULL)
+		return 0;
+	return RTE_MIN(RTE_MAX(port->zc.pause_us, ZC_TICK_US) * 2, ZC_OLD_US);
+}
+
+static void
+zc_tick(void *arg)
+{
+	struct vhostx_port *port = arg;
+	bool busy = false;
+	uint32_t us;
+
+	pthread_mutex_lock(&port->lock);
+	if (port->zc.timer == NULL)
+		goto unlock;
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
+		busy = zc_tick_ring(port, i) || busy;
+	zc_reap_old(port);
+	if (port->zc.wait != VHOSTX_ZC_NO_WAIT && (zc_awaited(port) == 0 ||
+			rte_get_tsc_cycles() >= port->zc.deadline))
+		zc_go_on(port);
+	us = zc_next(port, busy);
+	port->zc.pause_us = us;
+	if (port->closed && port->zc.old == NULL) {
+		vhostx_loop_del(port->zc.timer);
+		port->zc.timer = NULL;
+	} else if (us != 0) {
+		zc_arm(port, us);
+	}
+unlock:
+	pthread_mutex_unlock(&port->lock);
+}
+
+void
+vhostx_zc_wake(struct vhostx_port *port)
+{
+	if (port->zc.timer == NULL)
+		return;
+	port->zc.quiet = 0;
+	if (port->zc.pause_us == 0 || port->zc.pause_us > ZC_TICK_US)
+		zc_arm(port, ZC_TICK_US);
+}
+
+/* --- the port -------------------------------------------------------------------------------------- */
+
+int
+vhostx_zc_open(struct vhostx_port *port)
+{
+	if (!port->args.dequeue_zero_copy)
+		return 0;
+	vhostx_port_get(port);
+	port->zc.timer = vhostx_loop_add_timer(zc_tick, vhostx_port_put, port);
+	if (port->zc.timer != NULL)
+		return 0;
+	vhostx_port_put(port);
+	return -errno;
+}
+
+void
+vhostx_zc_close(struct vhostx_port *port)
+{
+	if (port->zc.timer == NULL)
+		return;
+	if (port->zc.wait == VHOSTX_ZC_WAIT_RINGS || port->zc.wait == VHOSTX_ZC_WAIT_MEM)
+		vhostx_msg_close_fds(&port->zc.msg);
+	port->zc.wait = VHOSTX_ZC_NO_WAIT;
+	vhostx_zc_end_all(port);
+	/* The tick ends itself when the last table is back. */
+	zc_arm(port, 0);
+}
+
+void
+vhostx_zc_drain(struct vhostx_port *port)
+{
+	const uint64_t start = rte_get_tsc_cycles();
+	uint32_t out;
+
+	if (!port->args.dequeue_zero_copy)
+		return;
+	for (;;) {
+		out = 0;
+		pthread_mutex_lock(&port->lock);
+		for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+			if (port->ring[i].zc.zc == NULL)
+				continue;
+			zc_give(port, i);
+			out += zc_out(port->ring[i].zc.zc);
+		}
+		pthread_mutex_unlock(&port->lock);
+		if (out == 0 || rte_get_tsc_cycles() - start >=
+				rte_get_tsc_hz() / 1000 * port->args.zc_deadline)
+			break;
+		usleep(ZC_DRAIN_US);
+	}
+}
+
+uint32_t
+vhostx_zc_outstanding(const struct vhostx_port *port)
+{
+	uint32_t out = 0;
+
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
+		out += zc_out(port->ring[i].zc.zc);
+	for (const struct vhostx_zc *zc = port->zc.old; zc != NULL; zc = zc->next)
+		out += zc_out(zc);
+	return out;
+}
+
+uint64_t
+vhostx_zc_longest_us(const struct vhostx_port *port)
+{
+	uint64_t longest = port->zc.longest;
+
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+		const struct vhostx_zc *zc = port->ring[i].zc.zc;
+
+		if (zc != NULL)
+			longest = RTE_MAX(longest, __atomic_load_n(&zc->longest, __ATOMIC_RELAXED));
+	}
+	/* Without the EAL there are no cycles a second, but nothing was out either. */
+	return longest == 0 ? 0 : (longest << VHOSTX_ZC_CLOCK_SHIFT) / (rte_get_tsc_hz() / 1000000);
+}
+
+void
+vhostx_zc_forget_longest(struct vhostx_port *port)
+{
+	port->zc.longest = 0;
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+		if (port->ring[i].zc.zc != NULL)
+			__atomic_store_n(&port->ring[i].zc.zc->longest, 0, __ATOMIC_RELAXED);
+	}
+}
