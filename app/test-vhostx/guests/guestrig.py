@@ -13,6 +13,8 @@ from net import End
 
 GUEST_CONFIG = CHECKOUT / "devtools" / "guest-config.py"
 MEMORY = "256M"
+# Properties of a device whose guest verifies every checksum itself, and takes no packet longer than a frame.
+NO_GUEST_OFFLOADS = "guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
 
 
 def guest_config(*options):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pytest
 
 import net
+from guestrig import NO_GUEST_OFFLOADS
 from testpmd import wait_until
 
-NO_GUEST_OFFLOADS = "guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
 GUEST_CSUM, MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, RING_PACKED = 1, 15, 28, 29, 34
 
 
