@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+"""A guest that moves from one QEMU to another and back, ten times, and its sessions live.
+
+Two ports of one testpmd stand for two hosts. Each has a NIC, and both NICs
+are on one bridge: the wire, which learns from the guest's packets where it is.
+"""
+
+import ctypes
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+import net
+from image import tool
+from namespace import Namespace, lacking
+from qmp import Qmp
+
+MOVES = int(os.environ.get("VHOSTX_MOVES", "10"))
+MAC = "52:54:00:00:00:09"
+NICS = [f"vxm{number}-{os.getpid()}" for number in (0, 1)]
+PING_GAP = 0.01  # seconds
+ECHO_PORT = 7000
+CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture(name="wire")
+def _wire():
+    """A bridge with the cables of both NICs, and an address on it."""
+    reason = lacking()
+    if reason:
+        pytest.skip(reason)
+    with Namespace("vxbr") as wire:
+        try:
+            wire.run(f"{tool('ip')} link add br0 type bridge && ip link set br0 up")
+            for number, nic in enumerate(NICS):
+                subprocess.run([tool("ip"), "link", "add", nic, "type", "veth", "peer", "name",
+                                f"wire{number}", "netns", wire.name], check=True)
+                subprocess.run([tool("ip"), "link", "set", nic, "up"], check=True)
+                wire.run(f"ethtool -K wire{number} tx off tso off gso off gro off")
+                wire.run(f"{tool('ip')} link set wire{number} master br0 up")
+            wire.run("ethtool -K br0 tx off tso off gso off")
+            yield net.End(wire, 2, "br0")
+        finally:
+            for nic in NICS:
+                subprocess.run([tool("ip"), "link", "del", nic], check=False)
+
+
+class Session(threading.Thread):
+    """One TCP session to a server that echoes, from inside a namespace, all the time."""
+
+    def __init__(self, namespace, address):
+        super().__init__(daemon=True)
+        self._namespace, self._address = namespace, address
+        self._ending = threading.Event()
+        self.count = 0         # bytes that came back
+        self.longest_gap = 0.0
+        self.error = None
+
+    def run(self):
+        """Send random bytes, at most 64 KiB ahead of their echo, and compare."""
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            with open(f"/run/netns/{self._namespace.name}", "rb") as file:
+                if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            with socket.create_connection(self._address, timeout=30) as sock:
+                self._echo(sock, random.Random(1))
+        except BaseException as error:  # handed on by end()
+            self.error = error
+
+    def _echo(self, sock, source):
+        last = time.monotonic()
+        while not self._ending.is_set():
+            sent = source.randbytes(32768)
+            sock.sendall(sent)
+            back = b""
+            while len(back) < len(sent):
+                part = sock.recv(65536)
+                assert part, "the session was closed"
+                back += part
+                now = time.monotonic()
+                self.longest_gap = max(self.longest_gap, now - last)
+                last = now
+            assert back == sent, f"corrupt after {self.count} bytes"
+            self.count += len(sent)
+
+    def end(self):
+        """End the session; it must have lived until now."""
+        self._ending.set()
+        self.join(60)
+        if self.error:
+            raise self.error
+        assert not self.is_alive(), "the session hangs"
+
+
+class Mover:
+    """A guest and the monitor of the QEMU that it is in."""
+
+    def __init__(self, rig, options, device):
+        self.rig, self.options, self.device = rig, options, device
+        self.port = 0
+        self.guest = self._start([])
+        self.guest.wait_boot()
+
+    def _start(self, more):
+        path = self.rig.folder / f"qmp{len(self.rig.guests)}"
+        guest = self.rig.guest(self.port, "--mac", MAC, *self.options, device=self.device,
+                               change=lambda args: [*args, *more, "-qmp",
+                                                    f"unix:{path},server=on,wait=off"])
+        self.qmp = Qmp(path)
+        return guest
+
+    def move(self):
+        """To a new QEMU on the other port; milliseconds that the guest stood still."""
+        old, old_qmp = self.guest, self.qmp
+        uri = f"unix:{self.rig.folder}/move{len(self.rig.guests)}"
+        self.port = 1 - self.port
+        self.guest = self._start(["-incoming", uri])
+        state = old_qmp.migrate(uri)
+        old_qmp.close()
+        old.kill()
+        return state["downtime"]
+
+
+@pytest.mark.parametrize("options,device", [
+    ([], ""), (["--packed"], ""), ([], "guest_announce=off")],
+    ids=["split-announce", "packed-announce", "split-rarp"])
+def test_guest_moves_back_and_forth(guests, wire, figures, options, device):
+    """TCP goes on without a wrong byte; few pings are lost."""
+    pmd = guests.host(ports=2, vdevs=[f"net_af_packet{n},iface={nic}" for n, nic in enumerate(NICS)],
+                      eal=["--log-level=pmd.net.vhostx:info"])
+    pmd.stop()
+    pmd.command("set portlist 0,2,1,3")
+    pmd.start()
+    mover = Mover(guests, options, device)
+    guest = net.End(mover.guest, 1).configure()
+    wire.configure()
+    wire.reach(guest)
+    net.listen(guest, f"nc -ll -p {ECHO_PORT} -e cat", ECHO_PORT)
+    session = Session(wire.host, (guest.v4, ECHO_PORT))
+    session.start()
+    ping = wire.host.spawn(f"exec ping -i {PING_GAP} {guest.v4}")
+    downtimes, sizes = [], []
+    for _ in range(MOVES):
+        before = session.count
+        time.sleep(0.5)
+        downtimes.append(mover.move())
+        deadline = time.monotonic() + 60
+        while session.count < before + (1 << 18):
+            assert session.error is None and time.monotonic() < deadline, session.error
+            time.sleep(0.05)
+        sizes.append(session.count - before)
+    session.end()
+    ping.process.send_signal(signal.SIGINT)
+    lost, sent, gap = ping_losses(ping)
+    moved = net.End(mover.guest, 1)
+    wire.ping(moved)
+    moved.assert_checksums_right()
+    if "announce=off" in device:
+        assert pmd.log.count("is announced by RARP") >= MOVES
+    downtimes.sort()
+    figures(f"{MOVES} moves: downtime {downtimes[0]} to {downtimes[-1]} ms, median "
+            f"{downtimes[len(downtimes) // 2]}; {lost} of {sent} pings lost, longest gap "
+            f"{1000 * gap:.0f} ms; TCP {session.count >> 20} MiB there and back, longest gap "
+            f"{1000 * session.longest_gap:.0f} ms")
+    assert lost < sent * 0.3
+
+
+def ping_losses(job):
+    """(lost, sent, longest gap in s) of a ping that was interrupted."""
+    text = job.attempt()[1]
+    numbers = sorted(set(map(int, re.findall(r" seq=(\d+) ", text))))
+    sent = int(re.search(r"(\d+) packets transmitted", text).group(1))
+    longest = max(b - a for a, b in zip(numbers, numbers[1:]))
+    return sent - len(numbers), sent, longest * PING_GAP
