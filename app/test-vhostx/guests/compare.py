@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+"""net_vhost and net_vhostx between the same Linux guests, taking turns.
+
+One testpmd has a pair of ports of each driver, with two guests on each pair,
+and polls all of them on one lcore. Each round measures every pair in turn, so
+that what else the machine does falls on all alike. Ratios are taken round by
+round: net_vhostx over net_vhost, above 1 where net_vhostx is better.
+"""
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+# pylint: disable=wrong-import-position
+import image  # noqa: E402
+import net  # noqa: E402
+from guestrig import GuestRig  # noqa: E402
+from rig import Setup  # noqa: E402
+
+OURS, THEIRS = "net_vhostx", "net_vhost"
+# A driver is below the other if it is so in this share of the rounds, and by this much in the middle.
+SHARE_BELOW, RATIO_BELOW = 0.75, 0.9
+TSO_GAIN = 2.0
+# Faster than the guests can go: what arrives is the rate.
+UDP_OFFERED = "1G"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to configure the ports: devargs of each driver."""
+
+    name: str
+    devargs: dict
+
+
+PLAIN = Kind("plain", {OURS: {}, THEIRS: {}})
+# net_vhost loses segmentation on its way between two ports without its older flags
+TSO = Kind("tso=1", {OURS: {"tso": 1}, THEIRS: {"tso": 1, "legacy-ol-flags": 1}})
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure that is measured between two guests."""
+
+    name: str
+    unit: str
+    measure: object
+    less_is_better: bool = False
+
+    def ratio(self, ours, theirs):
+        """How many times better ours is."""
+        return theirs / ours if self.less_is_better else ours / theirs
+
+
+METRICS = [
+    Metric("TCP", "Mbit/s", lambda one, two: net.tcp(one, two, seconds=2)),
+    Metric("TCP back", "Mbit/s", lambda one, two: net.tcp(two, one, seconds=2)),
+    Metric("UDP", "Mbit/s", lambda one, two: net.udp_rate(one, two, UDP_OFFERED)),
+    Metric("ping", "ms", lambda one, two: one.ping(two, count=20), less_is_better=True),
+]
+
+
+def measure(rig, kind, rounds):
+    """{(metric name, driver): [a value each round]} for one kind of ports."""
+    drivers = (OURS, THEIRS)
+    rig.host_of([(driver, kind.devargs[driver]) for driver in drivers for _ in range(2)])
+    guests = [rig.guest(port) for port in range(4)]
+    pairs = {driver: rig.introduce(guests[2 * number:2 * number + 2])
+             for number, driver in enumerate(drivers)}
+    values = {(metric.name, driver): [] for metric in METRICS for driver in drivers}
+    for number in range(rounds):
+        # who is first changes: the second of a pair has the warmer machine
+        for metric in METRICS:
+            for driver in drivers[::1 if number % 2 else -1]:
+                values[metric.name, driver].append(metric.measure(*pairs[driver]))
+    rig.end_guests()
+    rig.pmd.quit()
+    return values
+
+
+def spread(values):
+    """Middle, least and most, as text."""
+    return f"{statistics.median(values):8.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def report(kind, values):
+    """Print one kind's figures; names of the metrics in which net_vhostx is below."""
+    below = []
+    print(f"\n{kind.name}: middle (least to most) of {len(values['TCP', OURS])} rounds")
+    print(f"{'':17s}{OURS:>28s}{THEIRS:>28s}  times better, middle (least to most)")
+    for metric in METRICS:
+        ours, theirs = values[metric.name, OURS], values[metric.name, THEIRS]
+        ratios = [metric.ratio(*pair) for pair in zip(ours, theirs)]
+        print(f"{metric.name:9s}{metric.unit:8s}{spread(ours):>28s}{spread(theirs):>28s}  {spread(ratios)}", flush=True)
+        share = sum(ratio < 1 for ratio in ratios) / len(ratios)
+        if share >= SHARE_BELOW and statistics.median(ratios) < RATIO_BELOW:
+            below.append(f"{metric.name} ({kind.name})")
+    return below
+
+
+def tso_gain(plain, with_tso):
+    """How many times more TCP there is with TSO, net_vhostx, both directions."""
+    def middle(values):
+        return statistics.median(values["TCP", OURS] + values["TCP back", OURS])
+    return middle(with_tso) / middle(plain)
+
+
+def parse_arguments():
+    """Options; devtools/compare-guests.sh gives the plugin."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plugin", type=Path, required=True, help="path of librte_net_vhostx.so")
+    parser.add_argument("--testpmd", default=shutil.which("dpdk-testpmd"), help="the testpmd to run")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ports", choices=["plain", "tso", "both"], default="both",
+                        help="without segmentation offload, with it, or one after the other (default)")
+    return parser.parse_args()
+
+
+def main():
+    """Exit status: 0, or 1 if net_vhostx is below, or TSO not worth what it should be."""
+    options = parse_arguments()
+    reason = image.lacking()
+    if reason:
+        print(f"no guests here: {reason}", file=sys.stderr)
+        return 2
+    setup = Setup(OURS, options.plugin.resolve(), options.testpmd, False)
+    faults, results = [], []
+    for kind in {"plain": [PLAIN], "tso": [TSO], "both": [PLAIN, TSO]}[options.ports]:
+        folder = Path(tempfile.mkdtemp(prefix="vxcmp-"))
+        rig = GuestRig(setup, folder, image.build())
+        try:
+            results.append(measure(rig, kind, options.rounds))
+        finally:
+            rig.end()
+            shutil.rmtree(folder, ignore_errors=True)
+        faults += [f"below {THEIRS}: {name}" for name in report(kind, results[-1])]
+    if len(results) == 2:
+        gain = tso_gain(*results)
+        print(f"\nTCP with tso=1 is {gain:.1f} times that without")
+        if gain < TSO_GAIN:
+            faults.append(f"TSO gains less than {TSO_GAIN} times")
+    print("\n" + ("\n".join(faults) if faults else f"nothing is below {THEIRS} beyond the noise"))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
