@@ -39,7 +39,7 @@ ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, ui
 		break;
 	default:
 		packed_take(s, b, n);
-		packed_complete(s, b->chain, n);
+		packed_complete(s, b->chain, n, b->plain);
 		break;
 	}
 }
@@ -69,7 +69,7 @@ ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 		split_complete(s, c, n);
 		break;
 	default:
-		packed_complete(s, c, n);
+		packed_complete(s, c, n, false);
 		break;
 	}
 	if (unlikely(s->log != NULL))
@@ -135,12 +135,12 @@ count_group(struct vhostx_counters *count, const struct rte_mbuf *m)
 		count->multicast++;
 }
 
-/* Count a packet of @a len bytes that is, or was, in @a m; packets and bytes are summed by the caller. */
+/* Count a packet of @a len bytes that begins at @a data and is in @a m; the caller sums packets and bytes. */
 static __rte_always_inline void
-count_packet(struct vhostx_counters *count, const struct rte_mbuf *m, uint32_t len)
+count_packet(struct vhostx_counters *count, const struct rte_mbuf *m, const uint8_t *data, uint32_t len)
 {
 	count->sizes[vhostx_size_class(len)]++;
-	if (unlikely(*rte_pktmbuf_mtod(m, const uint8_t *) & 1))
+	if (unlikely(*data & 1))
 		count_group(count, m);
 }
 

@@ -20,7 +20,7 @@ give(const struct vhostx_snapshot *s, const struct vhostx_chain *rec, uint16_t n
 	if (s->format == VHOSTX_SPLIT)
 		split_complete(s, rec, n);
 	else
-		packed_complete(s, rec, n);
+		packed_complete(s, rec, n, false);
 	if (s->log != NULL)
 		vhostx_dirty_used(s, before);
 }

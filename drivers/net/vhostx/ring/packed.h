@@ -33,9 +33,8 @@ packed_step(const struct vhostx_snapshot *s, struct packed_pos p, uint32_t by)
 }
 
 static __rte_always_inline struct vhostx_desc
-packed_desc(const struct vhostx_snapshot *s, uint16_t slot)
+packed_desc(const struct vring_packed_desc *p)
 {
-	const struct vring_packed_desc *p = &s->packed.desc[slot];
 	/* D: flags are in this word; pairs with the guest's release of them. */
 	const uint64_t rest = __atomic_load_n((const uint64_t *)&p->len, __ATOMIC_ACQUIRE);
 
@@ -66,7 +65,7 @@ packed_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhos
 			return true;
 		}
 		p = packed_step(s, p, 1);
-		d = packed_desc(s, p.slot);
+		d = packed_desc(&s->packed.desc[p.slot]);
 	}
 	return false;
 }
@@ -82,12 +81,27 @@ packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct p
 	const uint16_t kind = PACKED_AVAIL | PACKED_USED | VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT |
 		VRING_DESC_F_WRITE;
 	const uint16_t good = (p.wrap ? PACKED_AVAIL : PACKED_USED) | dir;
+	const struct vring_packed_desc *desc = &s->packed.desc[p.slot];
 	const struct vhostx_range range = vhostx_range_hint(s);
-	uint16_t i;
+	uint16_t i = 0;
 
 	n = RTE_MIN(n, (uint16_t)(s->size - p.slot));
-	for (i = 0; i < n; i++) {
-		const struct vhostx_desc d = packed_desc(s, p.slot + i);
+#ifdef __AVX2__
+	for (; i + 4 <= n; i += 4) {
+		const struct vhostx_four f = {
+			.d01 = _mm256_loadu_si256((const __m256i *)&desc[i]),
+			.d23 = _mm256_loadu_si256((const __m256i *)&desc[i + 2]),
+		};
+		const __m256i rest = _mm256_unpackhi_epi64(f.d01, f.d23);
+
+		if (!vhostx_chain_four(&range, &c[i], &f, 48, kind, good, dir))
+			break;
+		vhostx_chain_init_four(&c[i], _mm256_and_si256(_mm256_srli_epi64(rest, 32),
+			_mm256_set1_epi64x(UINT16_MAX)));
+	}
+#endif
+	for (; i < n; i++) {
+		const struct vhostx_desc d = packed_desc(&desc[i]);
 
 		if ((d.flags & kind) != good || unlikely(!vhostx_chain_single(&range, &c[i], &d, dir)))
 			break;
@@ -101,7 +115,7 @@ static __rte_noinline bool
 packed_chain(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhostx_chain *c,
 	struct packed_pos p, uint16_t dir)
 {
-	const struct vhostx_desc d = packed_desc(s, p.slot);
+	const struct vhostx_desc d = packed_desc(&s->packed.desc[p.slot]);
 
 	if (!packed_is_avail(&d, p.wrap))
 		return false;
@@ -124,6 +138,7 @@ packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t w
 
 	b->nspill = 0;
 	b->full = false;
+	b->plain = true;
 	while (n < want && left != 0) {
 		run = packed_singles(s, &b->chain[n], p, RTE_MIN((uint32_t)(want - n), left), dir);
 		n += run;
@@ -136,6 +151,7 @@ packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t w
 			continue;
 		if (!packed_chain(s, b, &b->chain[n], p, dir))
 			break;
+		b->plain = false;
 		if (unlikely(b->chain[n].ndesc > left)) {
 			vhostx_ring_stop(s->ring, VHOSTX_BAD_INDEX);
 			break;
@@ -152,11 +168,14 @@ packed_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint1
 {
 	struct vhostx_ring *ring = s->ring;
 	struct packed_pos p = { .slot = ring->last_avail, .wrap = ring->avail_wrap };
-	uint32_t slots = 0;
+	uint32_t slots = n;
 
 	/* No more than the ring has: fetch has seen to it. */
-	for (uint16_t i = 0; i < n; i++)
-		slots += b->chain[i].ndesc;
+	if (unlikely(!b->plain)) {
+		slots = 0;
+		for (uint16_t i = 0; i < n; i++)
+			slots += b->chain[i].ndesc;
+	}
 	p = packed_step(s, p, slots);
 	/* Atomic for those who ask how full the ring is. */
 	__atomic_store_n(&ring->last_avail, p.slot, __ATOMIC_RELAXED);
@@ -167,27 +186,28 @@ packed_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint1
 static __rte_always_inline uint64_t
 packed_used_word(const struct vhostx_chain *c, bool wrap)
 {
+	const uint64_t elem = c->elem;
 	uint64_t flags = wrap ? PACKED_AVAIL | PACKED_USED : 0;
 
-	if (c->used_len != 0)
+	if (elem >> 32 != 0)
 		flags |= VRING_DESC_F_WRITE;
-	return c->used_len | (uint64_t)c->id << 32 | flags << 48;
+	return (elem << 32 | elem >> 32) | flags << 48;
 }
 
+/* As packed_complete(); @a plain: every chain is known to take one slot. */
 static __rte_always_inline void
-packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+packed_write_used(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
 {
 	struct vhostx_ring *ring = s->ring;
 	const struct packed_pos first = { .slot = ring->last_used, .wrap = ring->used_wrap };
-	struct packed_pos p = packed_step(s, first, c[0].ndesc);
-	uint32_t slots = c[0].ndesc;
+	struct packed_pos p = packed_step(s, first, plain ? 1 : c[0].ndesc);
+	uint32_t slots = plain ? n : c[0].ndesc;
 
-	if (s->journal != NULL)
-		vhostx_journal_open(s, c[n - 1].ndesc);
 	for (uint16_t i = 1; i < n; i++) {
 		vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
-		p = packed_step(s, p, c[i].ndesc);
-		slots += c[i].ndesc;
+		p = packed_step(s, p, plain ? 1 : c[i].ndesc);
+		if (!plain)
+			slots += c[i].ndesc;
 	}
 	/* E: the guest goes no further than the first until its flags change. */
 	__atomic_store_n((uint64_t *)&s->packed.desc[first.slot].len,
@@ -195,6 +215,17 @@ packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, u
 	ring->unsignalled += slots;
 	ring->last_used = p.slot;
 	ring->used_wrap = p.wrap;
+}
+
+static __rte_always_inline void
+packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
+{
+	if (s->journal != NULL)
+		vhostx_journal_open(s, c[n - 1].ndesc);
+	if (likely(plain))
+		packed_write_used(s, c, n, true);
+	else
+		packed_write_used(s, c, n, false);
 }
 
 /* Was the slot that the driver named passed since it was last asked (virtio 1.3, 2.8.10)? */

@@ -203,19 +203,20 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 	const uint64_t rearm = q->rearm; /* data_off is its low half-word */
 	const uint64_t hdr_mask = s->hdr_mask;
 	const uint32_t room = q->room;
+	const struct vhostx_chain *const end = &b->chain[n];
+	const struct vhostx_chain *c;
+	struct rte_mbuf **out = pkts;
 	uint64_t bytes = 0;
-	uint16_t done = 0;
+	uint16_t done;
 
-	for (; i < n; i++) {
-		const struct vhostx_chain *c = &b->chain[i];
+	for (c = &b->chain[i]; c < end; c++) {
 		const uint32_t len = c->total - hdr_len;
-		struct rte_mbuf *m = pkts[done];
+		struct rte_mbuf *m = *out;
+		uint8_t *data = (uint8_t *)m->buf_addr + (uint16_t)rearm;
 
 		/* A chain not longer than its header wraps len round; one of 0 bytes more is refused too. */
 		if (likely(c->shape == VHOSTX_SINGLE && len - 1 < room &&
 				(vhostx_load64(c->va) & hdr_mask) == 0)) {
-			uint8_t *const data = (uint8_t *)m->buf_addr + (uint16_t)rearm;
-
 			vhostx_mbuf_fresh(m, rearm, len);
 			vhostx_copy(data, c->va + hdr_len, len);
 		} else {
@@ -225,16 +226,18 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 				break;
 			if (result == RX_DROP)
 				continue;
+			data = rte_pktmbuf_mtod(m, uint8_t *);
 		}
-		count_packet(&q->count, m, len);
+		count_packet(&q->count, m, data, len);
 		bytes += len;
-		done++;
+		out++;
 	}
+	done = out - pkts;
 	q->count.packets += done;
 	q->count.bytes += bytes;
 	if (unlikely(q->finish != 0))
 		rx_finish(q, pkts, done);
-	*taken = i;
+	*taken = c - b->chain;
 	return done;
 }
 

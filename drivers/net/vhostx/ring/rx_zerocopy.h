@@ -245,7 +245,7 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 		return false;
 	}
 	l->lent |= UINT64_C(1) << i;
-	count_packet(&q->count, m, len);
+	count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), len);
 	if (unlikely(q->finish != 0))
 		rx_finish(q, &m, 1);
 	q->count.packets++;

@@ -34,12 +34,19 @@ split_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhost
 	c->fault = VHOSTX_BAD_CHAIN;
 }
 
-/* Begin with the chain of one head. */
+/* Begin with the chains of four heads at once, without a branch. */
 static __rte_always_inline void
-split_head(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t head)
+split_four_heads(const struct vhostx_snapshot *s, struct vhostx_chain *c, uint64_t four)
 {
-	rte_prefetch0(&s->split.desc[head]);
-	vhostx_chain_init(&b->chain[i], head);
+	for (unsigned int k = 0; k < 4; k++)
+		rte_prefetch0(&s->split.desc[(uint16_t)(four >> 16 * k)]);
+#ifdef __AVX2__
+	vhostx_chain_init_four(c, _mm256_permute4x64_epi64(
+		_mm256_cvtepu16_epi64(_mm_cvtsi64_si128(four)), 0xd8));
+#else
+	for (unsigned int k = 0; k < 4; k++)
+		vhostx_chain_init(&c[k], (uint16_t)(four >> 16 * k));
+#endif
 }
 
 /* Copy up to @a n heads and begin to load their descriptors. Returns those before a bad one. */
@@ -47,21 +54,18 @@ static __rte_always_inline uint16_t
 split_heads(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
 	const uint16_t mask = s->size - 1;
-	const uint64_t past = (uint16_t)~mask * 0x0001000100010001ull;
+	const uint64_t past = (uint16_t)~mask * UINT64_C(0x0001000100010001);
 	uint16_t i = 0;
 
 	while (i < n) {
 		const uint16_t at = (s->ring->last_avail + i) & mask;
-		uint64_t four;
 		uint16_t head;
 
 		if (n - i >= 4 && s->size - at >= 4) {
-			four = vhostx_load64(&s->split.avail->ring[at]);
+			const uint64_t four = vhostx_load64(&s->split.avail->ring[at]);
+
 			if (likely((four & past) == 0)) {
-				split_head(s, b, i, (uint16_t)four);
-				split_head(s, b, i + 1, (uint16_t)(four >> 16));
-				split_head(s, b, i + 2, (uint16_t)(four >> 32));
-				split_head(s, b, i + 3, (uint16_t)(four >> 48));
+				split_four_heads(s, &b->chain[i], four);
 				i += 4;
 				continue;
 			}
@@ -71,7 +75,8 @@ split_heads(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 			vhostx_ring_stop(s->ring, VHOSTX_BAD_HEAD);
 			return i;
 		}
-		split_head(s, b, i++, head);
+		rte_prefetch0(&s->split.desc[head]);
+		vhostx_chain_init(&b->chain[i++], head);
 	}
 	return n;
 }
@@ -83,6 +88,21 @@ split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t 
 	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
 	const struct vhostx_range range = vhostx_range_hint(s);
 
+#ifdef __AVX2__
+	for (; i + 4 <= n; i += 4) {
+		struct vhostx_chain *c = &b->chain[i];
+		const struct vring_desc *desc = s->split.desc;
+		const struct vhostx_four f = {
+			.d01 = _mm256_loadu2_m128i((const __m128i *)&desc[c[1].id],
+				(const __m128i *)&desc[c[0].id]),
+			.d23 = _mm256_loadu2_m128i((const __m128i *)&desc[c[3].id],
+				(const __m128i *)&desc[c[2].id]),
+		};
+
+		if (unlikely(!vhostx_chain_four(&range, c, &f, 32, kind, dir, dir)))
+			break;
+	}
+#endif
 	for (; i < n; i++) {
 		struct vhostx_chain *c = &b->chain[i];
 		const struct vhostx_desc d = split_desc(s, c->id);

@@ -243,7 +243,7 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 		done.chains += chains;
 		done.packets += result != TX_RETRY;
 		if (likely(result == TX_SENT)) {
-			count_packet(&q->count, m, len);
+			count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), len);
 			sent++;
 			bytes += len;
 		}

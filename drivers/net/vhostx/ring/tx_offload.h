@@ -91,7 +91,7 @@ tx_segments(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhos
 		tx_span(q, s, c, n - first, src->len, &part);
 		tx_scatter(b, c, part, src, s->hdr_len);
 		c += part;
-		count_packet(&q->count, m, src->len - s->hdr_len);
+		count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), src->len - s->hdr_len);
 		q->count.packets++;
 		q->count.bytes += src->len - s->hdr_len;
 	}
