@@ -9,6 +9,7 @@ round: net_vhostx over net_vhost, above 1 where net_vhostx is better.
 """
 
 import argparse
+import math
 import shutil
 import statistics
 import sys
@@ -26,8 +27,9 @@ from guestrig import GuestRig  # noqa: E402
 from rig import Setup  # noqa: E402
 
 OURS, THEIRS = "net_vhostx", "net_vhost"
-# A driver is below the other if it is so in this share of the rounds, and by this much in the middle.
-SHARE_BELOW, RATIO_BELOW = 0.75, 0.9
+# net_vhostx is below if so many rounds say so that chance would do it less often than this, and if the
+# middle ratio is below the other figure. Four rounds cannot tell; six can, if all agree.
+CHANCE, RATIO_BELOW = 0.02, 0.95
 TSO_GAIN = 2.0
 # Faster than the guests can go: what arrives is the rate.
 UDP_OFFERED = "1G"
@@ -86,6 +88,13 @@ def measure(rig, kind, rounds):
     return values
 
 
+def is_below(ratios):
+    """Whether ratios below 1 are more than noise: a sign test."""
+    below = sum(ratio < 1 for ratio in ratios)
+    chance = sum(math.comb(len(ratios), k) for k in range(below, len(ratios) + 1)) / 2 ** len(ratios)
+    return chance < CHANCE and statistics.median(ratios) < RATIO_BELOW
+
+
 def spread(values):
     """Middle, least and most, as text."""
     return f"{statistics.median(values):8.2f} ({min(values):.2f} to {max(values):.2f})"
@@ -100,8 +109,7 @@ def report(kind, values):
         ours, theirs = values[metric.name, OURS], values[metric.name, THEIRS]
         ratios = [metric.ratio(*pair) for pair in zip(ours, theirs)]
         print(f"{metric.name:9s}{metric.unit:8s}{spread(ours):>28s}{spread(theirs):>28s}  {spread(ratios)}", flush=True)
-        share = sum(ratio < 1 for ratio in ratios) / len(ratios)
-        if share >= SHARE_BELOW and statistics.median(ratios) < RATIO_BELOW:
+        if is_below(ratios):
             below.append(f"{metric.name} ({kind.name})")
     return below
 
@@ -119,7 +127,7 @@ def parse_arguments():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plugin", type=Path, required=True, help="path of librte_net_vhostx.so")
     parser.add_argument("--testpmd", default=shutil.which("dpdk-testpmd"), help="the testpmd to run")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--ports", choices=["plain", "tso", "both"], default="both",
                         help="without segmentation offload, with it, or one after the other (default)")
     return parser.parse_args()

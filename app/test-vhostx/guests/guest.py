@@ -38,7 +38,7 @@ class GuestError(AssertionError):
     """A guest ended, did not answer in time, or a command in it failed."""
 
 
-class Agent:
+class Shell:
     """The shell in a guest, behind the guest's second serial port."""
 
     def __init__(self, name):
@@ -135,7 +135,7 @@ class Agent:
         self._sock.sendall(f"0 {command}\n".encode())
 
 
-class Guest(Agent):
+class Guest(Shell):
     """One QEMU process; network and memory arguments come from the caller."""
 
     def __init__(self, name, folder, image, arguments, *, cpus=1, run_on=None):
@@ -149,7 +149,7 @@ class Guest(Agent):
         self.start()
 
     def command(self):
-        """The command line, but for the agent's serial port, which is the second one."""
+        """The command line, but for the shell's serial port, which is the second one."""
         return [tool("qemu-system-x86_64"), *self._arguments, "-smp", str(self._cpus),
                 "-nodefaults", "-no-user-config", "-display", "none",
                 "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
@@ -158,8 +158,8 @@ class Guest(Agent):
     def start(self):
         """Start QEMU (again); the guest is not up yet."""
         ours, theirs = socket.socketpair()
-        self.argv = [*self.command(), "-chardev", f"socket,id=agent,fd={theirs.fileno()}",
-                     "-serial", "chardev:agent"]
+        self.argv = [*self.command(), "-chardev", f"socket,id=shell,fd={theirs.fileno()}",
+                     "-serial", "chardev:shell"]
         with open(self.log_path, "wb") as log:
             self._proc = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -196,7 +196,7 @@ class Guest(Agent):
         """Command line, state and the ends of the logs, for a failed test."""
         state = "running" if self.alive() else f"ended: {self._proc.returncode}"
         return (f"$ {' '.join(self.argv)}\n[{state}]\n{self.log()[-LOG_TAIL:]}\n"
-                f"--- kernel ---\n{self.console()[-LOG_TAIL:]}\n--- agent ---\n{self.seen()}")
+                f"--- kernel ---\n{self.console()[-LOG_TAIL:]}\n--- shell ---\n{self.seen()}")
 
     def kill(self):
         """SIGKILL by process id, as a crash of QEMU would be."""

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
-from guest import KERNEL_COMMAND_LINE, Agent
+from guest import KERNEL_COMMAND_LINE, Shell
 from image import CHECKOUT, PATH, tool
 
 USER = "nobody"
@@ -42,8 +42,8 @@ def adapt(path, boot_image, folder, port):
     ElementTree.SubElement(system, "cmdline").text = KERNEL_COMMAND_LINE
     console = ElementTree.SubElement(devices, "serial", type="file")
     ElementTree.SubElement(console, "source", path=str(folder / "libvirt" / "console"))
-    agent = ElementTree.SubElement(devices, "serial", type="unix")
-    ElementTree.SubElement(agent, "source", mode="connect", path=str(folder / "agent.sock"))
+    shell = ElementTree.SubElement(devices, "serial", type="unix")
+    ElementTree.SubElement(shell, "source", mode="connect", path=str(folder / "shell.sock"))
     interface = devices.find("interface")
     interface.find("source").set("path", str(port))
     ElementTree.SubElement(interface, "alias", name="ua-net0")
@@ -97,10 +97,10 @@ class Libvirt:
 
     def start(self, commands, domain):
         """Run the page's commands, which start the domain and list it; the guest."""
-        guest = Agent("guest")
+        guest = Shell("guest")
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(domain.parent / "agent.sock"))
-            (domain.parent / "agent.sock").chmod(0o777)
+            listener.bind(str(domain.parent / "shell.sock"))
+            (domain.parent / "shell.sock").chmod(0o777)
             listener.listen()
             listener.settimeout(20)
             printed = "".join(self.run(line) for line in commands)
