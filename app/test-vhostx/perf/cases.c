@@ -13,6 +13,7 @@
 #include "frames.h"
 
 static const enum perf_direction all_directions[] = { PERF_RX, PERF_TX, PERF_FWD };
+static const enum perf_direction consumers[] = { PERF_DROP, PERF_READ };
 static const uint32_t all_sizes[] = { 64, 128, 256, 512, 1024, 1518, 9000, PERF_IMIX };
 static const uint32_t some_sizes[] = { 64, 256, 1518, PERF_IMIX };
 static const uint16_t all_bursts[] = { 4, 32, 64, 256 };
@@ -43,6 +44,8 @@ perf_direction_name(enum perf_direction direction)
 		[PERF_RX] = "rx",
 		[PERF_TX] = "tx",
 		[PERF_FWD] = "fwd",
+		[PERF_DROP] = "drop",
+		[PERF_READ] = "read",
 		[PERF_IDLE] = "idle",
 	};
 
@@ -139,7 +142,7 @@ add_grid(struct perf_cases *cases, const struct grid *g, const char *filter)
 				c.burst = g->bursts[b];
 				add_case(cases, &c, filter);
 			}
-	if (g->wiring.ports != 1 || g->wiring.queues != 1)
+	if (g->wiring.ports != 1 || g->wiring.queues != 1 || g->directions == consumers)
 		return;
 	c.direction = PERF_IDLE;
 	c.size = 64;
@@ -177,6 +180,19 @@ add_spread(struct perf_cases *cases, bool packed, uint16_t queues, uint16_t port
 	add_grid(cases, &g, filter);
 }
 
+/* What becomes of received packets: of interest where they are not copied. */
+static void
+add_consumers(struct perf_cases *cases, bool packed, const char *filter)
+{
+	struct grid g = grid_of(packed, true, false, 1, 1);
+
+	g.directions = consumers;
+	g.nb_directions = RTE_DIM(consumers);
+	g.sizes = all_sizes;
+	g.nb_sizes = RTE_DIM(all_sizes);
+	add_grid(cases, &g, filter);
+}
+
 static void
 add_format(struct perf_cases *cases, bool packed, bool quick, const char *filter)
 {
@@ -195,6 +211,7 @@ add_format(struct perf_cases *cases, bool packed, bool quick, const char *filter
 	add_grid(cases, &g, filter);
 	g = grid_of(packed, true, false, 1, 1);
 	add_grid(cases, &g, filter);
+	add_consumers(cases, packed, filter);
 	add_spread(cases, packed, 8, 1, filter);
 	add_spread(cases, packed, 1, 14, filter);
 }

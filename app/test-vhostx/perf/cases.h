@@ -21,6 +21,8 @@ enum perf_direction {
 	PERF_RX,   /**< guest to host: rte_eth_rx_burst() */
 	PERF_TX,   /**< host to guest: rte_eth_tx_burst(), which frees the mbufs of the burst */
 	PERF_FWD,  /**< rx on one port, then tx of the same mbufs on a second one */
+	PERF_DROP, /**< rte_eth_rx_burst(), then rte_pktmbuf_free_bulk(), nothing read in between */
+	PERF_READ, /**< the same, every byte read in between */
 	PERF_IDLE, /**< rte_eth_rx_burst() on an empty queue; the unit is a poll */
 };
 
@@ -50,7 +52,7 @@ struct perf_cases {
 /** Do two cases use the same ports? */
 bool perf_wiring_equal(const struct perf_wiring *a, const struct perf_wiring *b);
 
-/** "rx", "tx", "fwd" or "idle". */
+/** "rx", "tx", "fwd", "drop", "read" or "idle". */
 const char *perf_direction_name(enum perf_direction direction);
 
 /** The words that a filter sees: "split/mrg/inorder/q1/p1/rx/64/b32". @a name has PERF_NAME_MAX bytes. */

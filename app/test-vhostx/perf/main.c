@@ -41,6 +41,8 @@ print_heading(const struct perf_bench *bench)
 		opt->slots, opt->slot_frames);
 	printf("TSC cycles per packet on the vhost side, less the %u of an empty section:\n"
 		"  rx    rte_eth_rx_burst(), mbufs taken from the pool; freeing them is not timed\n"
+		"  drop  rx, and freeing the mbufs without a look at them\n"
+		"  read  rx, reading every byte, and freeing the mbufs\n"
 		"  tx    rte_eth_tx_burst(), which frees the mbufs; allocating them is not timed\n"
 		"  fwd   rx burst, then tx burst of the same mbufs on a second port\n"
 		"  idle  rte_eth_rx_burst() of a connected, empty queue, cycles per poll\n"

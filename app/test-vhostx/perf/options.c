@@ -75,7 +75,7 @@ perf_usage(void)
 		"                      the case's name or several, separated by |: split,rx|tx,64\n"
 		"  --drivers A,B       drivers that take turns (net_vhostx,net_vhost); the cycles of each\n"
 		"                      are divided by those of the first; a name may have devargs of its own\n"
-		"                      behind it: net_vhostx,net_vhostx+state-dir=none\n"
+		"                      behind it: net_vhostx,net_vhostx+state-dir=none+mtu=9000\n"
 		"  --csv FILE          append the figures\n"
 		"  --label TEXT        first column of the CSV (default)\n"
 		"  --ring N            entries of a ring (1024)\n"

@@ -134,6 +134,8 @@ perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const cha
 	snprintf(args, sizeof(args), "iface=%s,queues=%u%s%s%s%s", pair->path, wiring->queues,
 		opt->vhost_args == NULL ? "" : ",", opt->vhost_args == NULL ? "" : opt->vhost_args,
 		more == NULL ? "" : ",", more == NULL ? "" : more + 1);
+	for (char *plus = args; (plus = strchr(plus, '+')) != NULL;)
+		*plus = ',';
 	ret = port_open(bench, pair->vhost_name, args, wiring->queues, bench->host_pool, &conf,
 		&pair->vhost);
 	return ret == 0 ? check_driver(pair->vhost, driver) : ret;
