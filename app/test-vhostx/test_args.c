@@ -253,6 +253,33 @@ test_args_unbuilt_keys(void **state)
 }
 
 static void
+test_args_zero_copy(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(vhostx_args_parse(&args, "p", "iface=s"), 0);
+	assert_false(args.dequeue_zero_copy);
+	assert_int_equal(vhostx_args_parse(&args, "p", "iface=s,dequeue-zero-copy=1"), 0);
+	assert_true(args.dequeue_zero_copy);
+	assert_int_equal(args.zc_threshold, VHOSTX_ZC_THRESHOLD);
+	assert_int_equal(args.zc_inflight, 50);
+	assert_int_equal(args.zc_deadline, 50);
+	assert_int_equal(vhostx_args_parse(&args, "p",
+		"iface=s,zc-threshold=0,zc-inflight=100,zc-deadline=10000,dequeue-zero-copy=1"), 0);
+	assert_int_equal(args.zc_threshold, 0);
+	assert_int_equal(args.zc_inflight, 100);
+	assert_int_equal(args.zc_deadline, 10000);
+	assert_refused("iface=s,dequeue-zero-copy=1,zc-inflight=0", -EINVAL,
+		"zc-inflight=0 is not a number from 1 to 100");
+	assert_refused("iface=s,dequeue-zero-copy=1,zc-threshold=65536", -EINVAL,
+		"zc-threshold=65536 is not a number from 0 to 65535");
+	assert_refused("iface=s,dequeue-zero-copy=1,zc-deadline=10001", -EINVAL,
+		"zc-deadline=10001 is not a number from 0 to 10000");
+	assert_refused("iface=s,zc-threshold=1", -EINVAL, "give dequeue-zero-copy=1 too");
+}
+
+static void
 test_args_unknown_key(void **state)
 {
 	(void)state;
@@ -328,6 +355,7 @@ main(void)
 		cmocka_unit_test(test_args_port_keys),
 		cmocka_unit_test(test_args_permissions),
 		cmocka_unit_test(test_args_unbuilt_keys),
+		cmocka_unit_test(test_args_zero_copy),
 		cmocka_unit_test(test_args_unknown_key),
 		cmocka_unit_test(test_args_iface_missing),
 		cmocka_unit_test(test_args_iface_length),

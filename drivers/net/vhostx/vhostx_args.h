@@ -17,8 +17,8 @@
 /** Most queue pairs of a port: the ring index of the SET_VRING_KICK payload has 8 bits. */
 #define VHOSTX_MAX_PAIRS 128
 
-/** Shorter packets cost less to copy than to lend, bytes: default of zc-threshold. */
-#define VHOSTX_ZC_THRESHOLD 1024
+/** Shorter packets cost less to copy than to lend, as measured, bytes: default of zc-threshold. */
+#define VHOSTX_ZC_THRESHOLD 2048
 /** Default of zc-inflight, percent: the guest works on with the other half of its ring. */
 #define VHOSTX_ZC_INFLIGHT_PERCENT 50
 /** Default of zc-deadline, and its largest value, ms: front-ends lose patience as well. */

@@ -269,15 +269,36 @@ rx_tell(struct vhostx_queue *q, struct vhostx_zc *zc)
 	vhostx_eventfd_signal(q->wakefd, false);
 }
 
+/* Is there nothing to lend, and nothing out that the guest could offer again? Then this is a ring as any other. */
+static __rte_always_inline bool
+rx_all_short(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+{
+	uint32_t most = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		most = RTE_MAX(most, b->chain[i].total);
+	return s->zc->out == 0 && most < s->zc->threshold + s->hdr_len;
+}
+
 /* As rx_move(), for a ring with a table of slots; @a lent gets the chains that were lent, as bits. */
 static __rte_noinline uint16_t
 rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
 	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
 {
-	struct rx_lender l = { .now = vhostx_zc_now() };
+	struct rx_lender l;
 	uint16_t done = 0;
 	uint16_t i = 0;
 
+	*lent = 0;
+	if (rx_all_short(s, b, n)) {
+		done = rx_move(q, s, b, 0, n, pkts, taken);
+		q->count.zc[VHOSTX_ZC_SHORT] += done;
+		return done;
+	}
+	/* Not its array, which would take longer than the rest. */
+	l.nb = 0;
+	l.lent = 0;
+	l.now = vhostx_zc_now();
 	while (i < n) {
 		uint16_t next = rx_next_lent(q, s, b, i, &n);
 
