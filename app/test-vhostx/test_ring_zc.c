@@ -10,7 +10,7 @@
 #include <linux/virtio_net.h>
 
 #include "ring/lend.h"
-#include "test_ring_rig.h"
+#include "test_offload_rig.h"
 
 #define LONG 1500u /* bytes of a packet that is lent */
 
@@ -362,6 +362,58 @@ test_ring_zc_copies_to_offload(void **state)
 	drop_table(rig);
 }
 
+/* Guest: transmit @a ip with something left to do, and receive it; whether a mbuf came. */
+static bool
+pass_open(struct rig *rig, const struct guest_ip *ip, uint8_t gso_type, struct rte_mbuf **m)
+{
+	uint8_t *p = guest_mem_ptr(&rig->mem, rig_slot(rig, 1), RIG_SLOT_LEN);
+	const uint32_t len = guest_ip_build(p + rig->v.hdr_len, ip);
+	struct guest_seg seg[3];
+	struct guest_net_hdr hdr;
+
+	guest_ip_leave(p + rig->v.hdr_len, len, gso_type == 0 ? 0 : 500, &hdr);
+	hdr.gso_type = gso_type;
+	memcpy(p, &hdr, rig->v.hdr_len);
+	rig_add_segs(rig, 1, seg, rig_cut(rig, seg, rig_slot(rig, 1), rig->v.hdr_len + len, false));
+	guest_ring_publish(&rig->ring);
+	return rig_rx(&rig->queue, m, 1) == 1;
+}
+
+static bool
+is_direct_without_event(const struct rig_variant *v)
+{
+	return v->layout == RIG_DIRECT && !v->event_idx;
+}
+
+/* What flags can tell needs no copy; a packet that is not what its header says comes back at once. */
+static void
+test_ring_zc_lends_what_flags_tell(void **state)
+{
+	const struct guest_ip ip = { .payload = 1000 };
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig->snap.offloads = RIG_OFFLOADS;
+	rig->snap.hdr_mask = 0xffff;
+	rig->queue.offload = rig_conf();
+	use_table(rig, 60, 100, false);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(pass_open(rig, &ip, i, &m));
+		assert_true(is_lent(rig, m));
+		assert_int_equal(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_NONE);
+		assert_int_equal((m->ol_flags & RTE_MBUF_F_RX_LRO) != 0, i);
+		assert_true(guest_ip_is_begun(rig_bytes(m), m->pkt_len));
+		rte_pktmbuf_free(m);
+		poll_nothing(rig);
+	}
+	assert_false(pass_open(rig, &ip, 4, &m));
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_GSO_PACKET], 1);
+	poll_nothing(rig);
+	assert_int_equal(rig->snap.zc->out, 0);
+	assert_int_equal(rig->queue.count.packets, 2);
+	drop_table(rig);
+}
+
 /* A mbuf's length has 16 bits: longer buffers are lent by several mbufs. */
 static void
 test_ring_zc_splits_long_buffers(void **state)
@@ -683,6 +735,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_clone_keeps_buffer, any_order),
 	RIG_CASE(test_ring_zc_linear_lends_whole, any_order),
 	RIG_CASE(test_ring_zc_copies_to_offload, rig_is_no_event),
+	RIG_CASE(test_ring_zc_lends_what_flags_tell, is_direct_without_event),
 	RIG_CASE(test_ring_zc_linear_copies_to_strip, any_order),
 	RIG_CASE(test_ring_zc_splits_long_buffers, some),
 	RIG_CASE(test_ring_zc_crosses_regions, any_order),

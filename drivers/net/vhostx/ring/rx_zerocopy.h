@@ -7,6 +7,8 @@
 #ifndef VHOSTX_RING_RX_ZEROCOPY_H
 #define VHOSTX_RING_RX_ZEROCOPY_H
 
+#include <rte_tcp.h>
+
 #include "format.h"
 #include "lend.h"
 
@@ -184,6 +186,27 @@ rx_has_packet(const struct vhostx_snapshot *s, const struct vhostx_chain *c)
 		c->total - s->hdr_len <= VHOSTX_PACKET_MAX;
 }
 
+/*
+ * Is what the guest asks for told by flags alone, or written into the header that is copied? The header is
+ * read again for that: a guest that changes it in between may find a checksum in its own buffer.
+ */
+static __rte_noinline bool
+rx_only_tells(const struct vhostx_queue *q, const struct vhostx_snapshot *s,
+	const struct vhostx_chain *c)
+{
+	const struct vhostx_offload_conf *conf = &q->offload;
+	struct virtio_net_hdr hdr;
+	uint64_t word;
+
+	if (s->zc->linear || c->len < sizeof(word))
+		return false;
+	word = vhostx_load64(c->va);
+	memcpy(&hdr, &word, sizeof(word));
+	return (hdr.gso_type != VIRTIO_NET_HDR_GSO_NONE || conf->tx_flags ||
+		(conf->keep_tcp && conf->keep_udp)) &&
+		hdr.csum_start + sizeof(struct rte_tcp_hdr) <= VHOSTX_ZC_HEADER;
+}
+
 /* Why is the packet copied? VHOSTX_ZC_LENT: it need not be, as far as can be told now. */
 static __rte_always_inline enum vhostx_zc_reason
 rx_judge(const struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_chain *c)
@@ -198,8 +221,7 @@ rx_judge(const struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
 	/* The tag would be taken off in the guest's memory. */
 	if (unlikely(s->zc->linear && (q->finish & VHOSTX_RX_STRIP)))
 		return VHOSTX_ZC_OFFLOAD;
-	/* What the guest left to do is done in a copy. */
-	if (unlikely(rx_may_ask(s, c)))
+	if (unlikely(rx_may_ask(s, c)) && !rx_only_tells(q, s, c))
 		return VHOSTX_ZC_OFFLOAD;
 	return reason;
 }
@@ -232,8 +254,8 @@ rx_next_lent(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 	return i;
 }
 
-/* Lend chain @a i, if that can be. */
-static __rte_always_inline bool
+/* Lend chain @a i. RX_NO_MBUF: it is to be copied; RX_DROP: it was lent, and has come back already. */
+static __rte_always_inline enum rx_result
 rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
 	uint16_t i, struct rte_mbuf *m, struct rx_lender *l)
 {
@@ -242,16 +264,18 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 
 	if (unlikely(reason != VHOSTX_ZC_LENT)) {
 		q->count.zc[reason]++;
-		return false;
+		return RX_NO_MBUF;
 	}
 	l->lent |= UINT64_C(1) << i;
+	if (unlikely(rx_may_ask(s, &b->chain[i])) && rx_offload(q, s, b, &b->chain[i], m) == RX_DROP)
+		return RX_DROP;
 	count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), len);
 	if (unlikely(q->finish != 0))
 		rx_finish(q, &m, 1);
 	q->count.packets++;
 	q->count.bytes += len;
 	q->count.zc[VHOSTX_ZC_LENT]++;
-	return true;
+	return RX_TAKEN;
 }
 
 /* The cold side may sleep while nothing is out. */
@@ -286,6 +310,7 @@ rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
 {
 	struct rx_lender l;
+	enum rx_result result;
 	uint16_t done = 0;
 	uint16_t i = 0;
 
@@ -305,8 +330,9 @@ rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 		if (likely(next == i && i < n)) {
 			if (unlikely(l.nb == 0 && !s->zc->linear))
 				rx_lender_fill(q, &l, n - i);
-			if (likely(rx_lend_at(q, s, b, i, pkts[done], &l))) {
-				done++;
+			result = rx_lend_at(q, s, b, i, pkts[done], &l);
+			if (likely(result != RX_NO_MBUF)) {
+				done += result == RX_TAKEN;
 				i++;
 				continue;
 			}
