@@ -139,6 +139,46 @@ test_offload_receive_refuses_cut_headers(void **state)
 	}
 }
 
+static enum vhostx_cause
+receive_spoiled(uint32_t len, const struct guest_net_hdr *hdr)
+{
+	const struct vhostx_offload_conf conf = rig_conf();
+	const struct virtio_net_hdr h = rig_hdr(hdr);
+	struct rte_mbuf *m = rig_mbuf_of(buf, len, rig_ip_cuts[0]);
+	const enum vhostx_cause cause = vhostx_offload_receive(&conf, &h, m);
+
+	rte_pktmbuf_free(m);
+	return cause;
+}
+
+/* Headers that cannot be: of TCP too short or longer than the packet, of IPv4 too short, of IPv6 too long. */
+static void
+test_offload_receive_refuses_wrong_ip(void **state)
+{
+	const struct guest_ip ip = { .payload = 30 };
+	const struct guest_ip ext = { .payload = 700, .ipv6 = true, .l3_more = 8 };
+	struct guest_net_hdr hdr;
+	uint32_t len = guest_ip_build(buf, &ip);
+
+	(void)state;
+	guest_ip_leave(buf, len, 10, &hdr);
+	assert_int_equal(receive_spoiled(len, &hdr), VHOSTX_NO_CAUSE);
+	buf[46] = 4 << 4;
+	assert_int_equal(receive_spoiled(len, &hdr), VHOSTX_BAD_GSO_PACKET);
+	buf[46] = 15 << 4;
+	assert_int_equal(receive_spoiled(len, &hdr), VHOSTX_BAD_GSO_PACKET);
+	buf[14] = 0x44;
+	buf[42] = 5 << 4;
+	hdr.csum_start -= 4;
+	assert_int_equal(receive_spoiled(len, &hdr), VHOSTX_BAD_GSO_PACKET);
+	len = guest_ip_build(buf, &ext);
+	guest_ip_leave(buf, len, 10, &hdr);
+	buf[55] = 480 / 8 - 1;
+	buf[14 + 520 + 12] = 5 << 4;
+	hdr.csum_start = 14 + 520;
+	assert_int_equal(receive_spoiled(len, &hdr), VHOSTX_BAD_GSO_PACKET);
+}
+
 /* --- flags ----------------------------------------------------------------------------------------- */
 
 static void
@@ -327,6 +367,45 @@ test_offload_receive_mends_begun_sum(void **state)
 	}
 }
 
+/* The length of IP is more than there is: no flag vouches for that packet. */
+static void
+test_offload_receive_finishes_truncated(void **state)
+{
+	const struct vhostx_offload_conf conf = rig_conf();
+	struct guest_net_hdr hdr;
+	struct rte_mbuf *m;
+	uint32_t len;
+
+	(void)state;
+	for (size_t i = 0; i < RIG_NR(rig_ip) - 1; i++) {
+		len = guest_ip_build(buf, &rig_ip[i]);
+		guest_ip_leave(buf, len, 0, &hdr);
+		m = receive(&conf, len - 1, &hdr, rig_ip_cuts[0]);
+		assert_int_equal(m->ol_flags, 0);
+		rte_pktmbuf_free(m);
+	}
+}
+
+/* A sum of UDP that comes out as 0 is sent as 0xffff: 0 means that there is none (RFC 768). */
+static void
+test_offload_receive_finishes_with_no_zero(void **state)
+{
+	const struct guest_ip ip = { .payload = 100, .udp = true };
+	const struct vhostx_offload_conf conf = { 0 };
+	const uint32_t len = guest_ip_build(buf, &ip);
+	const uint32_t sum = guest_ip_get16(&buf[40]) + guest_ip_get16(&buf[42]);
+	struct guest_net_hdr hdr;
+	struct rte_mbuf *m;
+
+	(void)state;
+	guest_ip_put16(&buf[42], (uint16_t)(sum + (sum >> 16)));
+	guest_ip_leave(buf, len, 0, &hdr);
+	m = receive(&conf, len, &hdr, rig_ip_cuts[0]);
+	assert_int_equal(guest_ip_get16(rig_bytes(m) + 40), 0xffff);
+	assert_true(guest_ip_is_right(rig_bytes(m), len));
+	rte_pktmbuf_free(m);
+}
+
 /* What follows the packet of IP is summed up too, as the guest was promised: it is zeros. */
 static void
 test_offload_receive_finishes_padded(void **state)
@@ -434,6 +513,7 @@ main(void)
 		cmocka_unit_test(test_offload_check_tells_wrong_headers),
 		cmocka_unit_test(test_offload_receive_refuses_other_packets),
 		cmocka_unit_test(test_offload_receive_refuses_cut_headers),
+		cmocka_unit_test(test_offload_receive_refuses_wrong_ip),
 		cmocka_unit_test(test_offload_receive_tells_open_checksum),
 		cmocka_unit_test(test_offload_receive_tells_segmentation),
 		cmocka_unit_test(test_offload_receive_sets_legacy_flags),
@@ -441,6 +521,8 @@ main(void)
 		cmocka_unit_test(test_offload_receive_finishes_what_has_no_flag),
 		cmocka_unit_test(test_offload_receive_finishes_odd_checksums),
 		cmocka_unit_test(test_offload_receive_mends_begun_sum),
+		cmocka_unit_test(test_offload_receive_finishes_truncated),
+		cmocka_unit_test(test_offload_receive_finishes_with_no_zero),
 		cmocka_unit_test(test_offload_receive_finishes_padded),
 		cmocka_unit_test(test_offload_receive_after_strip),
 		cmocka_unit_test(test_offload_verify_ip),

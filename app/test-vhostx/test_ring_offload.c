@@ -198,6 +198,18 @@ test_ring_offload_rx_strips_once(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* Called for each mbuf of the pool, which no packet is in. */
+static void
+assert_own_buffer(struct rte_mempool *pool, void *arg, void *obj, unsigned int i)
+{
+	const struct rte_mbuf *m = obj;
+
+	(void)arg;
+	(void)i;
+	assert_ptr_equal(m->buf_addr, (const uint8_t *)obj + sizeof(*m) + rte_pktmbuf_priv_size(pool));
+	assert_null(m->next);
+}
+
 /* A wrong header costs its packet, and is counted; those around it arrive. */
 static void
 test_ring_offload_rx_drops_wrong_headers(void **state)
@@ -220,14 +232,14 @@ test_ring_offload_rx_drops_wrong_headers(void **state)
 		/* A header in pieces, and packets of one mbuf, of a chain and external. */
 		const struct guest_ip ip = { .payload = i % 2 == 0 ? 100 : 1940 };
 		const struct guest_ip longer = { .payload = 5000 };
-		uint32_t len = guest_ip_build(buf, &ip);
 		const uint64_t before = rig->queue.count.drops[wrong[i].cause];
 		const uint32_t n = rig_capacity(rig) < 4 ? 1 : 3;
+		uint32_t len;
 
 		rig->queue.ext = i % 3 == 0;
 		for (uint32_t k = 0; k < n; k++) {
-			if (k == 1 && wrong[i].cause == VHOSTX_BAD_GSO_PACKET)
-				len = guest_ip_build(buf, &longer);
+			len = guest_ip_build(buf, k == 1 && wrong[i].cause == VHOSTX_BAD_GSO_PACKET ?
+				&longer : &ip);
 			send_packet(rig, k, len, k == n / 2 ? &wrong[i].hdr : &(struct guest_net_hdr){ 0 });
 		}
 		guest_ring_publish(&rig->ring);
@@ -239,6 +251,7 @@ test_ring_offload_rx_drops_wrong_headers(void **state)
 		}
 		reap(rig);
 	}
+	rte_mempool_obj_iter(rig_pool, assert_own_buffer, NULL);
 }
 
 /* --- tx -------------------------------------------------------------------------------------------- */

@@ -235,6 +235,7 @@ class Frontend:
         queue = RxQueue(ring, pool, self.header_length(), cfg.rx_layout, cfg.rx_size,
                         merge, cfg.strict)
         queue.limit = cfg.rx_limit
+        queue.features = self.features
         self.rx.append(queue)
 
     def start(self):
@@ -352,6 +353,11 @@ class Frontend:
             frame = self.wait(lambda: self.poll(pair), f"a frame on pair {pair}",
                               timeout, wake=2 * pair)
         return frame
+
+    def recv_packet(self, pair, timeout=None):
+        """The next frame with its virtio-net header: (10 bytes, frame)."""
+        frame = self.recv(pair, timeout)
+        return self.rx[pair].header, frame
 
     def poll(self, pair):
         """The next frame or None; lends new buffers for the used ones."""

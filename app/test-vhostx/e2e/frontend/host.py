@@ -24,13 +24,19 @@ class Host:
     """A testpmd that echoes; started again if a test has killed it.
 
     mbufs is the size of its pool; it holds none of them between two bursts.
+    topology is testpmd's: "paired" sends what port 0 receives on port 1. args
+    are more options of testpmd; vdevs are ports that come after the driver's.
     """
 
-    def __init__(self, setup, pairs=2, ports=1, mbufs=None, **devargs):
+    def __init__(self, setup, pairs=2, ports=1, mbufs=None, topology="loop", args=(),
+                 vdevs=(), **devargs):
         self.setup = setup
         self.pairs = pairs
         self.ports = ports
         self.mbufs = mbufs
+        self.topology = topology
+        self.args = args
+        self.vdevs = vdevs
         self.devargs = devargs
         self.folder = Path(tempfile.mkdtemp(prefix="vxfe-"))
         self.rig = Rig(setup, self.folder)
@@ -47,8 +53,10 @@ class Host:
             for port in range(self.ports):
                 options += ["--vdev", self.setup.device(
                     port, iface=self.socket(port), queues=self.pairs, **self.devargs)]
+            for vdev in self.vdevs:
+                options += ["--vdev", vdev]
             self.pmd = self.rig.launch("host", options, [
-                "--forward-mode=io", "--port-topology=loop",
+                "--forward-mode=io", f"--port-topology={self.topology}", *self.args,
                 *queue_args(self.pairs, mbufs=self.mbufs)],
                 hugepages=False)  # the guest's memory is ours: none are needed
             assert_driver(self.pmd, self.setup.driver)

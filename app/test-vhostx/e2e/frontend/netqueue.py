@@ -6,6 +6,7 @@ import collections
 import struct
 
 from .buffers import gather, scatter, segments
+from .protocol import Feature
 from .ring import GuestFault
 
 _HEADER = struct.Struct("<BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum x 2
@@ -16,6 +17,20 @@ def header(length, flags=0, gso_type=0, hdr_len=0, gso_size=0, csum_start=0,
     """struct virtio_net_hdr of 10 or 12 bytes as a driver fills it."""
     base = _HEADER.pack(flags, gso_type, hdr_len, gso_size, csum_start, csum_offset)
     return base + bytes(length - len(base))
+
+
+_GSO = {1: Feature.GUEST_TSO4, 3: Feature.GUEST_UFO, 4: Feature.GUEST_TSO6,
+        0x81: Feature.GUEST_TSO4 | Feature.GUEST_ECN,
+        0x84: Feature.GUEST_TSO6 | Feature.GUEST_ECN}
+
+
+def may_tell(features, flags, gso_type):
+    """Whether these features let the device write that (virtio 1.3, 5.1.6.4.1)."""
+    need = Feature.GUEST_CSUM if flags or gso_type else 0
+    if gso_type and (gso_type not in _GSO or not flags):
+        return False
+    need |= _GSO.get(gso_type, 0)
+    return flags in (0, 1) and features & need == need
 
 
 class TxQueue:
@@ -63,6 +78,8 @@ class RxQueue:
         self.mergeable = mergeable
         self.strict = strict  # net_vhost leaves num_buffers unset if not mergeable
         self.limit = None     # at most so many chains lent, None: all that fit
+        self.features = 0     # negotiated: what offloads the header may tell
+        self.header = None    # of the last frame, 10 bytes
         self._done = collections.deque()
 
     def fill(self):
@@ -111,8 +128,9 @@ class RxQueue:
         return self._data(self._done.popleft())
 
     def _check_header(self, data):
+        self.header = data[:_HEADER.size]
         flags, gso_type, _, gso_size, start, offset = _HEADER.unpack_from(data)
-        if flags or gso_type or gso_size:
+        if not may_tell(self.features, flags, gso_type) or bool(gso_type) != bool(gso_size):
             raise GuestFault(f"offload without negotiation: flags {flags:#x}, gso "
                              f"type {gso_type:#x}, size {gso_size}, csum {start}+"
                              f"{offset}")

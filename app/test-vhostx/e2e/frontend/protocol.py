@@ -82,8 +82,12 @@ class Feature(enum.IntFlag):
     MTU = 1 << 3
     GUEST_TSO4 = 1 << 7
     GUEST_TSO6 = 1 << 8
+    GUEST_ECN = 1 << 9
+    GUEST_UFO = 1 << 10
     HOST_TSO4 = 1 << 11
     HOST_TSO6 = 1 << 12
+    HOST_ECN = 1 << 13
+    HOST_UFO = 1 << 14
     MRG_RXBUF = 1 << 15
     CTRL_VQ = 1 << 17
     CTRL_RX = 1 << 18
