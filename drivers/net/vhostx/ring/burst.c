@@ -31,10 +31,13 @@ rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 		nb -= rarp;
 	}
 	if (likely(s != NULL && s->ring->fault == VHOSTX_NO_CAUSE && nb != 0)) {
-		if (likely(s->enabled))
-			done = rx_ring(q, s, pkts, nb);
-		else
+		/* Apart: a poll that finds nothing needs neither their stack nor their registers. */
+		if (unlikely(!s->enabled))
 			rx_discard(q, s);
+		else if (unlikely(s->zc != NULL))
+			done = rx_ring_zc(q, s, pkts, nb);
+		else if (!ring_is_empty(s))
+			done = rx_ring(q, s, pkts, nb);
 		if (unlikely(s->ring->fault != VHOSTX_NO_CAUSE))
 			ring_report(q, s);
 	}

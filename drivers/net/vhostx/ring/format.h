@@ -18,6 +18,18 @@
 /* Chains per step: few enough that what is prefetched is still in the nearest cache when it is used. */
 #define STEP 64u
 
+/* Is there surely nothing to fetch? */
+static __rte_always_inline bool
+ring_is_empty(const struct vhostx_snapshot *s)
+{
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		return split_is_empty(s);
+	default:
+		return packed_is_empty(s);
+	}
+}
+
 static __rte_always_inline uint16_t
 ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
 {

@@ -128,6 +128,14 @@ packed_chain(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vho
 	return !vhostx_chain_deferred(b, c);
 }
 
+static __rte_always_inline bool
+packed_is_empty(const struct vhostx_snapshot *s)
+{
+	const struct vhostx_desc d = packed_desc(&s->packed.desc[s->ring->last_avail]);
+
+	return !packed_is_avail(&d, s->ring->avail_wrap);
+}
+
 static __rte_always_inline uint16_t
 packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
 {

@@ -261,7 +261,7 @@ rx_alloc(struct vhostx_queue *q, struct rte_mbuf **pkts, uint16_t n)
  */
 static __rte_always_inline uint16_t
 rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
-	struct rte_mbuf **pkts, uint16_t want, uint16_t *taken, uint32_t *given)
+	struct rte_mbuf **pkts, uint16_t want, bool zc, uint16_t *taken, uint32_t *given)
 {
 	const uint16_t found = ring_fetch(s, b, want, 0);
 	uint64_t lent = 0;
@@ -271,7 +271,7 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 	if (found == 0)
 		return 0;
 	n = rx_alloc(q, pkts, found);
-	if (likely(s->zc == NULL))
+	if (!zc)
 		done = rx_move(q, s, b, 0, n, pkts, taken);
 	else
 		done = rx_move_zc(q, s, b, n, pkts, taken, &lent);
@@ -279,7 +279,7 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 		q->count.nombuf++;
 	if (unlikely(done < n))
 		rte_mempool_put_bulk(q->pool, (void **)&pkts[done], n - done);
-	if (likely(lent == 0)) {
+	if (!zc || lent == 0) {
 		ring_complete(s, b, *taken);
 		*given += *taken;
 	} else {
@@ -288,10 +288,11 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 	return done;
 }
 
+/* @a zc: the ring lends its buffers. A constant, so that what it costs is not in the way of other rings. */
 static __rte_always_inline uint16_t
-rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
+rx_steps(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb, bool zc)
 {
-	uint32_t given = unlikely(s->zc != NULL) ? rx_reap(s) : 0;
+	uint32_t given = zc ? rx_reap(s) : 0;
 	struct vhostx_batch batch;
 	uint16_t want, taken;
 	uint16_t chains = 0; /* bounds the loop: a guest may send bad chains as fast as they are dropped */
@@ -299,12 +300,24 @@ rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 
 	do {
 		want = RTE_MIN((uint16_t)(nb - chains), STEP);
-		done += rx_step(q, s, &batch, &pkts[done], want, &taken, &given);
+		done += rx_step(q, s, &batch, &pkts[done], want, zc, &taken, &given);
 		chains += taken;
 	} while ((taken == want || (batch.full && taken != 0)) && chains < nb);
 	if (given != 0)
 		ring_notify(q, s);
 	return done;
+}
+
+static __rte_noinline uint16_t
+rx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
+{
+	return rx_steps(q, s, pkts, nb, false);
+}
+
+static __rte_noinline uint16_t
+rx_ring_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
+{
+	return rx_steps(q, s, pkts, nb, true);
 }
 
 /* A ring that is started but disabled: "must process and discard any TX packets" (vhost-user). */

@@ -113,6 +113,12 @@ split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t 
 	return i;
 }
 
+static __rte_always_inline bool
+split_is_empty(const struct vhostx_snapshot *s)
+{
+	return __atomic_load_n(&s->split.avail->idx, __ATOMIC_RELAXED) == s->ring->last_avail;
+}
+
 static __rte_always_inline uint16_t
 split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
 {
