@@ -2,10 +2,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 net_vhostx developers
 #
-# What quickstart.sh and test.sh share: packages, driver headers, build. Options go to meson.
+# What quickstart.sh and test.sh share: packages, driver headers, build. --tests, if it comes first, adds what the
+# tests alone need; the other options go to meson.
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+
+tests=no
+if [ "${1:-}" = --tests ]; then
+    tests=yes
+    shift
+fi
 
 packages=(
     dpdk               # dpdk-pmdinfo.py
@@ -16,14 +23,17 @@ packages=(
     meson ninja-build
     pkg-config
     python3-pyelftools # PMD info
+)
+test_packages=(
     libcmocka-dev      # unit tests
     python3-pytest     # end-to-end tests
     python3-sphinx     # guides
-    # tests with virtual machines
+    # virtual machines
     qemu-system-x86 busybox-static iperf3 ethtool
     iproute2           # network namespaces
     libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
 )
+[ "$tests" = no ] || packages+=("${test_packages[@]}")
 
 missing_packages() {
     local package
@@ -86,7 +96,7 @@ if [ "$fetch" = yes ]; then
 fi
 
 # The tests with virtual machines are skipped where there is no kernel for them.
-"$top/devtools/get-guest-kernel.sh" || note "going on without"
+[ "$tests" = no ] || "$top/devtools/get-guest-kernel.sh" || note "going on without"
 
 step "build"
 cd "$top"

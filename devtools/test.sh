@@ -90,7 +90,7 @@ end_to_end() {
     count "end to end" "$status" build/pytest.xml
 }
 
-"$top/devtools/setup.sh"
+"$top/devtools/setup.sh" --tests
 cd "$top"
 
 # TSan wants addresses less random than recent kernels make them.

@@ -40,7 +40,7 @@ def lacking():
         return "the guests are x86-64 machines"
     missing = [package for name, package in TOOLS.items() if tool(name) is None]
     if missing:
-        return f"not installed: {', '.join(missing)} (devtools/setup.sh)"
+        return f"not installed: {', '.join(missing)} (devtools/setup.sh --tests)"
     if not (KERNEL_DIR / "release").exists():
         return "no guest kernel: run devtools/get-guest-kernel.sh"
     if "not a dynamic" not in _ldd(tool("busybox")):

@@ -23,7 +23,7 @@ def lacking():
     if os.geteuid() != 0:
         return "another user's libvirt takes root"
     missing = [name for name in ("virsh", "libvirtd", "setpriv") if tool(name) is None]
-    return f"not installed: {', '.join(missing)} (devtools/setup.sh)" if missing else None
+    return f"not installed: {', '.join(missing)} (devtools/setup.sh --tests)" if missing else None
 
 
 def adapt(path, boot_image, folder, port):

@@ -17,7 +17,7 @@ def lacking():
     if os.geteuid() != 0:
         return "network namespaces take root"
     if tool("ip") is None:
-        return "not installed: iproute2 (devtools/setup.sh)"
+        return "not installed: iproute2 (devtools/setup.sh --tests)"
     name = f"vxtry-{os.getpid()}"
     done = subprocess.run([tool("ip"), "netns", "add", name], capture_output=True, text=True,
                           check=False)

@@ -122,7 +122,7 @@ def test_domains_are_valid(tmp_path):
         try:
             done = subprocess.run(["virt-xml-validate", path, "domain"], capture_output=True, text=True)
         except FileNotFoundError:
-            pytest.skip("not installed: libvirt-clients (devtools/setup.sh)")
+            pytest.skip("not installed: libvirt-clients (devtools/setup.sh --tests)")
         assert done.returncode == 0, done.stdout + done.stderr
 
 
