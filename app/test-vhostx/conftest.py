@@ -2,6 +2,7 @@
 # Copyright (c) 2026 net_vhostx developers
 """Options and fixtures of the end-to-end tests and the DTS plans."""
 
+import fcntl
 import os
 import shutil
 import sys
@@ -52,6 +53,21 @@ def pytest_report_header(config):
 def use_hugepages(config):
     """Whether testpmd gets hugepages in this run."""
     return not config.getoption("--no-hugepages") and enough_hugepages()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def crash_records():
+    """Remove what killed ports left for their next start, which no test makes. Live ones hold a lock."""
+    folder = Path("/dev/shm")
+    before = set(folder.glob("vhostx-*"))
+    yield
+    for record in set(folder.glob("vhostx-*")) - before:
+        with open(record, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            record.unlink()
 
 
 def world_writable(path):
