@@ -179,6 +179,12 @@ rx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 		return RX_DROP;
 	}
 	left = c->total - s->hdr_len;
+	/* For a group, or of a few bytes: else as any other. */
+	if (c->shape == VHOSTX_SINGLE && left <= q->room && !rx_may_ask(s, c)) {
+		vhostx_mbuf_fresh(m, q->rearm, left);
+		vhostx_copy(rte_pktmbuf_mtod(m, uint8_t *), c->va + s->hdr_len, left);
+		return RX_TAKEN;
+	}
 	result = rx_make_room(q, m, left);
 	if (result != RX_TAKEN)
 		return result;
@@ -191,6 +197,32 @@ rx_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	return s->hdr_mask != 0 ? rx_offload(q, s, b, c, m) : RX_TAKEN;
 }
 
+/* The bits that make a packet uncommon, in the 16 bytes that a chain begins with: header, then frame. */
+struct rx_filter {
+	uint64_t word[2];
+};
+
+/* Bytes of frame that a chain has at least when the filter may be laid on it: header and these make 16. */
+#define RX_FILTERED 6u
+
+/* What a header asks for, and the first bit of the frame: for a group. */
+static __rte_always_inline struct rx_filter
+rx_filter_of(const struct vhostx_snapshot *s)
+{
+	return (struct rx_filter){ { s->hdr_mask, UINT64_C(1) << 8 * (s->hdr_len - sizeof(uint64_t)) } };
+}
+
+static __rte_always_inline bool
+rx_is_common(const struct rx_filter *filter, const uint8_t *va)
+{
+#ifdef __SSE4_1__
+	return _mm_testz_si128(_mm_loadu_si128((const __m128i *)va),
+		_mm_loadu_si128((const __m128i *)filter->word));
+#else
+	return ((vhostx_load64(va) & filter->word[0]) | (vhostx_load64(va + 8) & filter->word[1])) == 0;
+#endif
+}
+
 /*
  * Copy the chains from @a i to before @a n into the mbufs that @a pkts holds; returns packets, and in @a taken
  * where it ended.
@@ -201,7 +233,7 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 {
 	const uint32_t hdr_len = s->hdr_len;
 	const uint64_t rearm = q->rearm; /* data_off is its low half-word */
-	const uint64_t hdr_mask = s->hdr_mask;
+	const struct rx_filter filter = rx_filter_of(s);
 	const uint32_t room = q->room;
 	const struct vhostx_chain *const end = &b->chain[n];
 	const struct vhostx_chain *c;
@@ -212,13 +244,13 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 	for (c = &b->chain[i]; c < end; c++) {
 		const uint32_t len = c->total - hdr_len;
 		struct rte_mbuf *m = *out;
-		uint8_t *data = (uint8_t *)m->buf_addr + (uint16_t)rearm;
 
-		/* A chain not longer than its header wraps len round; one of 0 bytes more is refused too. */
-		if (likely(c->shape == VHOSTX_SINGLE && len - 1 < room &&
-				(vhostx_load64(c->va) & hdr_mask) == 0)) {
+		/* A chain shorter than its header wraps len round; what is in front of the filter must be there. */
+		if (likely(c->shape == VHOSTX_SINGLE && len - RX_FILTERED < room - RX_FILTERED &&
+				rx_is_common(&filter, c->va))) {
 			vhostx_mbuf_fresh(m, rearm, len);
-			vhostx_copy(data, c->va + hdr_len, len);
+			vhostx_copy((uint8_t *)m->buf_addr + (uint16_t)rearm, c->va + hdr_len, len);
+			q->count.sizes[vhostx_size_class(len)]++;
 		} else {
 			const enum rx_result result = rx_general(q, s, b, c, m);
 
@@ -226,9 +258,8 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 				break;
 			if (result == RX_DROP)
 				continue;
-			data = rte_pktmbuf_mtod(m, uint8_t *);
+			count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), len);
 		}
-		count_packet(&q->count, m, data, len);
 		bytes += len;
 		out++;
 	}
