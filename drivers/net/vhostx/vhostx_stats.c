@@ -345,9 +345,10 @@ vhostx_stats_reset(struct rte_eth_dev *dev)
 	queues_lock(dev);
 	reset_way(dev, VHOSTX_WAY_RX);
 	reset_way(dev, VHOSTX_WAY_TX);
-	if (is_primary())
+	if (is_primary()) {
 		port->connects_base = port->connects;
-	vhostx_zc_forget_longest(port);
+		vhostx_zc_forget_longest(port);
+	}
 	queues_unlock(dev);
 	return 0;
 }
