@@ -8,7 +8,6 @@ import pytest
 
 from frontend import (CHAINED, DIRECT, INDIRECT, INDIRECT_ONE, SPLINTERS, Feature,
                       Layout, Memory, crossing, make_frame)
-from frontend.host import Host
 
 LAYOUTS = {"direct": DIRECT, "chained": CHAINED, "indirect": INDIRECT,
            "indirect-one": INDIRECT_ONE}
@@ -22,20 +21,6 @@ def layouts(*names):
 
 formats = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 merges = pytest.mark.parametrize("mergeable", [True, False], ids=["mergeable", "plain"])
-
-
-@pytest.fixture(scope="module", name="shared")
-def _shared(setup):
-    host = Host(setup, pairs=2)
-    yield host
-    host.close()
-
-
-@pytest.fixture(name="host")
-def _host(shared):
-    """An echoing testpmd, which must be alive afterwards."""
-    yield shared.ensure()
-    shared.assert_alive()
 
 
 def frames(count, low=60, high=1518, seed=1):

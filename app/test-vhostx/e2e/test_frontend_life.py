@@ -16,20 +16,6 @@ formats = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed
 MARKER = make_frame(300, 0xFACE)
 
 
-@pytest.fixture(scope="module", name="shared")
-def _shared(setup):
-    host = Host(setup, pairs=2)
-    yield host
-    host.close()
-
-
-@pytest.fixture(name="host")
-def _host(shared):
-    """An echoing testpmd, which must be alive afterwards."""
-    yield shared.ensure()
-    shared.assert_alive()
-
-
 @pytest.fixture(scope="module", name="calling")
 def _calling(setup):
     """A testpmd whose port is the client."""

@@ -6,7 +6,7 @@ import pytest
 
 from frontend import (CHAINED, DIRECT, INDIRECT, Feature, Memory, Msg, Protocol,
                       crossing, make_frame)
-from frontend.host import Host, Traffic
+from frontend.host import Traffic
 from frontend.migration import Destination, DirtyLog, Shadow, switch_log
 
 formats = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
@@ -14,20 +14,6 @@ shapes = pytest.mark.parametrize("layout,rx_size,length", [
     (DIRECT, 2060, 1514), (CHAINED, 2060, 1514), (INDIRECT, 2060, 1514),
     (DIRECT, 300, 9000), (INDIRECT, 700, 9000), (DIRECT, 66000, 60000)],
     ids=["direct", "chained", "indirect", "merged", "merged-indirect", "jumbo"])
-
-
-@pytest.fixture(scope="module", name="shared")
-def _shared(setup):
-    host = Host(setup, pairs=2)
-    yield host
-    host.close()
-
-
-@pytest.fixture(name="host")
-def _host(shared):
-    """An echoing testpmd, which must be alive afterwards."""
-    yield shared.ensure()
-    shared.assert_alive()
 
 
 @pytest.fixture(name="memory")
