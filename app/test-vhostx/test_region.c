@@ -564,8 +564,8 @@ naive_va(const struct vhostx_mem *mem, uint64_t gpa, uint64_t *run)
 	for (uint32_t i = 0; i < mem->nr; i++) {
 		const struct vhostx_range *range = &mem->range[i];
 
-		if (gpa >= range->gpa && gpa < range->gpa + range->size) {
-			*run = range->gpa + range->size - gpa;
+		if (gpa >= range->gpa && gpa - range->gpa < range->size) {
+			*run = range->size - (gpa - range->gpa);
 			return range->va + (gpa - range->gpa);
 		}
 	}
@@ -594,6 +594,57 @@ test_region_lookup_is_as_naive_lookup(void **state)
 			assert_true(gpa - mem->range[hint].gpa < mem->range[hint].size);
 	}
 	vhostx_mem_free(mem);
+}
+
+/** Look at the ends of every region, at what is just outside, and in the holes, as the naive walk does. */
+static void
+assert_lookup_is_naive(const struct vhostx_mem *mem)
+{
+	for (uint32_t i = 0; i < 8 * mem->nr; i++) {
+		const struct vhostx_range *r = &mem->range[i / 8];
+		const uint64_t places[8] = {
+			r->gpa, r->gpa - 1, r->gpa + 1, r->gpa + r->size - 1, r->gpa + r->size,
+			r->gpa + r->size / 2, r->gpa + 16 * r->size, r->gpa - 16 * r->size,
+		};
+		uint64_t run = 0, naive_run = 0;
+		uint32_t hint = i % mem->nr;
+
+		assert_ptr_equal(vhostx_mem_va(mem, &hint, places[i % 8], &run),
+			naive_va(mem, places[i % 8], &naive_run));
+		assert_int_equal(run, naive_run);
+	}
+}
+
+static void
+test_region_lookup_with_holes(void **state)
+{
+	/* A PC's: below 640 KiB, below 3 GiB, above 4 GiB; hotplugged memory far up; the last page there is. */
+	static const uint64_t gpa[] = { 0, 0xc0000, 0x100000000, 0x140000000, 0x8000000000, 0x8000001000,
+		UINT64_MAX - PAGE + 1 };
+	const int fd = file_of(PAGE);
+	struct vhostx_region_desc desc;
+	struct vhostx_mem *mem = NULL, *next = NULL;
+	const char *why = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(gpa) / sizeof(gpa[0]); i++) {
+		desc = region_at(gpa[i], PAGE);
+		desc.uva = 0x10000 + i * PAGE;
+		assert_int_equal(vhostx_mem_add(mem, &desc, fd, &next, &why), 0);
+		vhostx_mem_free(mem);
+		mem = next;
+		assert_lookup_is_naive(mem);
+	}
+	for (size_t i = 0; mem->nr > 1; i++) {
+		desc = region_at(gpa[i], PAGE);
+		desc.uva = 0x10000 + i * PAGE;
+		assert_int_equal(vhostx_mem_remove(mem, &desc, &next, &why), 0);
+		vhostx_mem_free(mem);
+		mem = next;
+		assert_lookup_is_naive(mem);
+	}
+	vhostx_mem_free(mem);
+	close(fd);
 }
 
 static void
@@ -698,6 +749,7 @@ main(void)
 		CASE(last_put_unmaps),
 		CASE(empty_table_holds_nothing),
 		CASE(lookup_is_as_naive_lookup),
+		CASE(lookup_with_holes),
 		CASE(table_is_sorted),
 	};
 

@@ -157,13 +157,15 @@ rig_map(struct rig *rig)
 	guest_mem_add(&rig->mem, RIG_TABLES, RIG_SLOTS * RIG_TABLE_LEN, 0, GUEST_PLACE_END);
 	guest_mem_add(&rig->mem, RIG_LOW, RIG_LOW_LEN, 0, GUEST_PLACE_END);
 	guest_mem_add(&rig->mem, RIG_HIGH, RIG_HIGH_LEN, 0, GUEST_PLACE_START);
-	t = calloc(1, sizeof(*t) + rig->mem.nr * sizeof(t->range[0]));
+	t = vhostx_mem_alloc(rig->mem.nr);
 	assert_non_null(t);
 	for (t->nr = 0; t->nr < rig->mem.nr; t->nr++) {
 		const struct guest_region *r = &rig->mem.region[t->nr];
 
 		t->range[t->nr] = (struct vhostx_range){ r->gpa, r->size, r->va };
 	}
+	t->map = NULL; /* the ranges point at the guest's own mapping */
+	vhostx_mem_index(t);
 	rig->table = t;
 }
 
@@ -515,6 +517,12 @@ static inline bool
 rig_is_no_event(const struct rig_variant *v)
 {
 	return !v->event_idx;
+}
+
+static inline bool
+rig_is_in_order(const struct rig_variant *v)
+{
+	return v->in_order;
 }
 
 static inline bool

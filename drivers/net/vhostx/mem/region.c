@@ -158,19 +158,62 @@ map_get(struct vhostx_map *map)
 
 /* --- a table under construction --------------------------------------------------------------- */
 
-/* An empty table with room for @a room regions. */
-static struct vhostx_mem *
-mem_alloc(uint32_t room)
+/* Pieces that the addresses of a table of @a nr regions are cut into. */
+static uint32_t
+mem_buckets(uint32_t nr)
 {
-	const uint32_t ranges = RTE_MAX(room, 1u);
+	return rte_align32pow2(4 * RTE_MAX(nr, 1u));
+}
+
+struct vhostx_mem *
+vhostx_mem_alloc(uint32_t room)
+{
+	const uint32_t ranges = 2 * RTE_MAX(room, 1u);
+	const uint32_t buckets = mem_buckets(room);
 	struct vhostx_mem *mem = calloc(1, sizeof(*mem) + ranges * sizeof(mem->range[0]) +
-		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0])));
+		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0])) + (buckets + 1) * sizeof(mem->below[0]));
 
 	if (mem == NULL)
 		return NULL;
 	mem->uva = (uint64_t *)&mem->range[ranges];
 	mem->map = (struct vhostx_map **)&mem->uva[room];
+	mem->below = (uint16_t *)&mem->map[room];
 	return mem;
+}
+
+/*
+ * Cut the addresses from the first range's to the last one's into pieces, few of which have the beginning of a range
+ * inside: an address is then looked up in hardly a step, however many ranges there are.
+ */
+void
+vhostx_mem_index(struct vhostx_mem *mem)
+{
+	const uint32_t buckets = mem_buckets(mem->nr);
+	const struct vhostx_range *last;
+	uint64_t begin, end; /* the first and the last address of all */
+	uint32_t at = 0, most = 0;
+
+	if (mem->nr == 0)
+		return;
+	last = &mem->range[mem->nr - 1];
+	begin = mem->range[0].gpa;
+	end = last->gpa + (last->size - 1);
+	mem->nr_buckets = buckets;
+	mem->shift = 0;
+	while ((end - begin) >> mem->shift >= buckets)
+		mem->shift++;
+	for (uint32_t i = 0; i <= buckets; i++) {
+		const uint32_t before = at;
+
+		while (at < mem->nr && (mem->range[at].gpa - begin) >> mem->shift < i)
+			at++;
+		mem->below[i] = at;
+		most = RTE_MAX(most, at - before);
+	}
+	mem->step = rte_align32prevpow2(most);
+	/* The search looks a step too far, never more than there are ranges. */
+	for (uint32_t i = mem->nr; i < 2 * mem->nr; i++)
+		mem->range[i] = (struct vhostx_range){ .gpa = UINT64_MAX };
 }
 
 /* Put a reference to @a map, which becomes the table's, in the place that its gpa asks for. */
@@ -206,7 +249,7 @@ mem_check(const struct vhostx_mem *mem, const struct vhostx_region_desc *desc, c
 		*why = "a memory region has no bytes";
 		return -EINVAL;
 	}
-	if (desc->size - 1 > UINT64_MAX - desc->gpa || desc->size - 1 > UINT64_MAX - desc->uva) {
+	if (desc->gpa == UINT64_MAX || desc->size - 1 > UINT64_MAX - desc->gpa || desc->size - 1 > UINT64_MAX - desc->uva) {
 		*why = "a memory region goes past the last address";
 		return -EINVAL;
 	}
@@ -244,7 +287,7 @@ static struct vhostx_mem *
 mem_copy(const struct vhostx_mem *old, uint32_t skip, uint32_t more)
 {
 	const uint32_t nr = old == NULL ? 0 : old->nr;
-	struct vhostx_mem *mem = mem_alloc(nr + more);
+	struct vhostx_mem *mem = vhostx_mem_alloc(nr + more);
 
 	for (uint32_t i = 0; mem != NULL && i < nr; i++) {
 		if (i != skip)
@@ -293,7 +336,7 @@ vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned
 		*why = "guest memory has more than " RTE_STR(VHOSTX_MEM_SLOTS) " regions";
 		return -EINVAL;
 	}
-	built = mem_alloc(nr);
+	built = vhostx_mem_alloc(nr);
 	if (built == NULL) {
 		*why = "out of memory";
 		return -ENOMEM;
@@ -304,6 +347,7 @@ vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned
 		vhostx_mem_free(built);
 		return ret;
 	}
+	vhostx_mem_index(built);
 	*mem = built;
 	return 0;
 }
@@ -339,6 +383,7 @@ vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *de
 		vhostx_mem_free(built);
 		return ret;
 	}
+	vhostx_mem_index(built);
 	*mem = built;
 	return 0;
 }
@@ -367,6 +412,7 @@ vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc 
 	}
 	if (!last)
 		old->map[gone]->adds--;
+	vhostx_mem_index(built);
 	*mem = built;
 	return 0;
 }
@@ -509,25 +555,13 @@ vhostx_mem_gpa(const struct vhostx_mem *mem, uint32_t *hint, const void *va, uin
 uint8_t *
 vhostx_mem_va_slow(const struct vhostx_mem *mem, uint32_t *hint, uint64_t gpa, uint64_t *run)
 {
-	uint32_t low = 0;
-	uint32_t high = mem->nr;
-	uint64_t off;
+	const uint32_t at = vhostx_mem_find(mem, gpa);
+	const struct vhostx_range *range = &mem->range[at];
+	const uint64_t off = gpa - range->gpa;
 
-	/* Ranges before low begin at or below gpa, those from high on begin above it. */
-	while (low < high) {
-		const uint32_t mid = low + (high - low) / 2;
-
-		if (mem->range[mid].gpa <= gpa)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == 0)
+	if (off >= range->size)
 		return NULL;
-	off = gpa - mem->range[low - 1].gpa;
-	if (off >= mem->range[low - 1].size)
-		return NULL;
-	*hint = low - 1;
-	*run = mem->range[low - 1].size - off;
-	return mem->range[low - 1].va + off;
+	*hint = at;
+	*run = range->size - off;
+	return range->va + off;
 }

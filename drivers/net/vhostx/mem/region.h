@@ -63,10 +63,20 @@ vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
  */
 struct vhostx_mem {
 	uint32_t nr;                     /**< regions, 0 to VHOSTX_MEM_SLOTS */
+	uint32_t nr_buckets;             /**< pieces of equal size that the addresses are cut into; 0 if nr is */
+	uint32_t shift;                  /**< bits of an address, from the first range's on, inside of a piece */
+	uint32_t step;                   /**< first step of a search inside of a piece, a power of two; 0: none begins there */
+	uint16_t *below;                 /**< [nr_buckets + 1] ranges that begin before each piece, and before the end */
 	uint64_t *uva;                   /**< [nr] front-end address of each range */
 	struct vhostx_map **map;         /**< [nr] the mapping behind each range */
-	struct vhostx_range range[];     /**< [max(nr, 1)] sorted by gpa */
+	struct vhostx_range range[];     /**< [max(nr, 1)] sorted by gpa, then as many that no address is in */
 };
+
+/** An empty table with room for @a room regions, whose ranges the caller fills in. @return NULL: out of memory. */
+struct vhostx_mem *vhostx_mem_alloc(uint32_t room);
+
+/** Make ready for lookups, when nr and all ranges, sorted, are there. */
+void vhostx_mem_index(struct vhostx_mem *mem);
 
 /**
  * Build a table from @a nr descriptions and as many files; mappings of @a old (may be NULL) that
@@ -145,7 +155,24 @@ uint64_t vhostx_mem_gpa(const struct vhostx_mem *mem, uint32_t *hint, const void
  */
 int vhostx_mem_node(const struct vhostx_mem *mem);
 
-/** As vhostx_mem_va(), by binary search; updates @a hint. */
+/**
+ * The only range that may hold @a gpa. Without a branch that depends on the address: buffers lie in no order, and a
+ * wrong guess of the CPU costs more than the search.
+ * @return an index of range[], which does not hold @a gpa if nothing does.
+ */
+static __rte_always_inline uint32_t
+vhostx_mem_find(const struct vhostx_mem *mem, uint64_t gpa)
+{
+	const uint64_t bucket = (gpa - mem->range[0].gpa) >> mem->shift;
+	const uint64_t last = RTE_MIN(gpa, UINT64_MAX - 1); /* below the ranges that fill the table up */
+	uint32_t at = mem->below[RTE_MIN(bucket, (uint64_t)mem->nr_buckets)];
+
+	for (uint32_t step = mem->step; step != 0; step /= 2)
+		at += step & -(uint32_t)(mem->range[at + step - 1].gpa <= last);
+	return at - (at != 0);
+}
+
+/** As vhostx_mem_va(), if @a hint is wrong; updates it. */
 uint8_t *vhostx_mem_va_slow(const struct vhostx_mem *mem, uint32_t *hint, uint64_t gpa,
 	uint64_t *run);
 

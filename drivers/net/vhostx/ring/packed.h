@@ -70,9 +70,33 @@ packed_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhos
 	return false;
 }
 
+#ifdef __AVX2__
+/* The common chains from the i-th on, four by four. Returns where they end. */
+static __rte_always_inline uint16_t
+packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *desc, struct vhostx_chain *c, uint16_t i,
+	uint16_t n, uint16_t kind, uint16_t good, uint16_t dir)
+{
+	struct vhostx_four_ranges hint = vhostx_four_hint(s);
+
+	for (; i + 4 <= n; i += 4) {
+		const struct vhostx_four f = {
+			.d01 = _mm256_loadu_si256((const __m256i *)&desc[i]),
+			.d23 = _mm256_loadu_si256((const __m256i *)&desc[i + 2]),
+		};
+		const __m256i rest = _mm256_unpackhi_epi64(f.d01, f.d23);
+
+		if (!vhostx_chain_four_seek(s, &hint, &c[i], &f, vhostx_four_others(&f, 48, kind, good), dir))
+			break;
+		vhostx_chain_init_four(&c[i], _mm256_and_si256(_mm256_srli_epi64(rest, 32),
+			_mm256_set1_epi64x(UINT16_MAX)));
+	}
+	return i;
+}
+#endif
+
 /*
  * The common chains, at most n of them, from slot p on to the end of the ring: available, one descriptor
- * in the range of the hint. Returns how many.
+ * in one region. Returns how many.
  */
 static __rte_always_inline uint16_t
 packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct packed_pos p, uint16_t n,
@@ -82,28 +106,19 @@ packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct p
 		VRING_DESC_F_WRITE;
 	const uint16_t good = (p.wrap ? PACKED_AVAIL : PACKED_USED) | dir;
 	const struct vring_packed_desc *desc = &s->packed.desc[p.slot];
-	const struct vhostx_range range = vhostx_range_hint(s);
+	struct vhostx_range range;
 	uint16_t i = 0;
 
 	n = RTE_MIN(n, (uint16_t)(s->size - p.slot));
 #ifdef __AVX2__
-	for (; i + 4 <= n; i += 4) {
-		const struct vhostx_four f = {
-			.d01 = _mm256_loadu_si256((const __m256i *)&desc[i]),
-			.d23 = _mm256_loadu_si256((const __m256i *)&desc[i + 2]),
-		};
-		const __m256i rest = _mm256_unpackhi_epi64(f.d01, f.d23);
-
-		if (!vhostx_chain_four(&range, &c[i], &f, 48, kind, good, dir))
-			break;
-		vhostx_chain_init_four(&c[i], _mm256_and_si256(_mm256_srli_epi64(rest, 32),
-			_mm256_set1_epi64x(UINT16_MAX)));
-	}
+	i = packed_fours(s, desc, c, i, n, kind, good, dir);
 #endif
+	range = vhostx_range_hint(s);
 	for (; i < n; i++) {
 		const struct vhostx_desc d = packed_desc(&desc[i]);
 
-		if ((d.flags & kind) != good || unlikely(!vhostx_chain_single(&range, &c[i], &d, dir)))
+		if ((d.flags & kind) != good || unlikely(!vhostx_range_seek(s, &range, d.addr) ||
+				!vhostx_chain_single(&range, &c[i], &d, dir)))
 			break;
 		vhostx_chain_init(&c[i], d.tag);
 	}

@@ -38,8 +38,15 @@ split_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhost
 static __rte_always_inline void
 split_four_heads(const struct vhostx_snapshot *s, struct vhostx_chain *c, uint64_t four)
 {
-	for (unsigned int k = 0; k < 4; k++)
-		rte_prefetch0(&s->split.desc[(uint16_t)(four >> 16 * k)]);
+	const uint16_t first = four;
+
+	/* Often the four are neighbours, always so in order: then two of them have all lines. */
+	rte_prefetch0(&s->split.desc[first]);
+	rte_prefetch0(&s->split.desc[four >> 48]);
+	if (four != first * UINT64_C(0x0001000100010001) + UINT64_C(0x0003000200010000)) {
+		rte_prefetch0(&s->split.desc[(uint16_t)(four >> 16)]);
+		rte_prefetch0(&s->split.desc[(uint16_t)(four >> 32)]);
+	}
 #ifdef __AVX2__
 	vhostx_chain_init_four(c, _mm256_permute4x64_epi64(
 		_mm256_cvtepu16_epi64(_mm_cvtsi64_si128(four)), 0xd8));
@@ -81,14 +88,14 @@ split_heads(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 	return n;
 }
 
-/* The common chains from the i-th on: one descriptor in the range of the hint. Returns where they end. */
-static __rte_always_inline uint16_t
-split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t dir)
-{
-	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
-	const struct vhostx_range range = vhostx_range_hint(s);
-
 #ifdef __AVX2__
+/* The common chains from the i-th on, four by four. Returns where they end. */
+static __rte_always_inline uint16_t
+split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t kind,
+	uint16_t dir)
+{
+	struct vhostx_four_ranges hint = vhostx_four_hint(s);
+
 	for (; i + 4 <= n; i += 4) {
 		struct vhostx_chain *c = &b->chain[i];
 		const struct vring_desc *desc = s->split.desc;
@@ -99,15 +106,30 @@ split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t 
 				(const __m128i *)&desc[c[2].id]),
 		};
 
-		if (unlikely(!vhostx_chain_four(&range, c, &f, 32, kind, dir, dir)))
+		if (!vhostx_chain_four_seek(s, &hint, c, &f, vhostx_four_others(&f, 32, kind, dir), dir))
 			break;
 	}
+	return i;
+}
 #endif
+
+/* The common chains from the i-th on: one descriptor in one region. Returns where they end. */
+static __rte_always_inline uint16_t
+split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t dir)
+{
+	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
+	struct vhostx_range range;
+
+#ifdef __AVX2__
+	i = split_fours(s, b, i, n, kind, dir);
+#endif
+	range = vhostx_range_hint(s);
 	for (; i < n; i++) {
 		struct vhostx_chain *c = &b->chain[i];
 		const struct vhostx_desc d = split_desc(s, c->id);
 
-		if (unlikely((d.flags & kind) != dir || !vhostx_chain_single(&range, c, &d, dir)))
+		if (unlikely((d.flags & kind) != dir || !vhostx_range_seek(s, &range, d.addr) ||
+				!vhostx_chain_single(&range, c, &d, dir)))
 			break;
 	}
 	return i;

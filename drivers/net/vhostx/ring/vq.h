@@ -344,6 +344,20 @@ vhostx_range_hint(const struct vhostx_snapshot *s)
 	return s->mem->range[s->ring->hint];
 }
 
+/** Make @a range, and the hint, the range that has @a addr. @return false if there is none. */
+static __rte_always_inline bool
+vhostx_range_seek(const struct vhostx_snapshot *s, struct vhostx_range *range, uint64_t addr)
+{
+	uint64_t run;
+
+	if (likely(addr - range->gpa < range->size))
+		return true;
+	if (vhostx_mem_va_slow(s->mem, &s->ring->hint, addr, &run) == NULL)
+		return false;
+	*range = vhostx_range_hint(s);
+	return true;
+}
+
 /** Begin to load the first two lines of a buffer: the virtio-net header, and what follows it. */
 static __rte_always_inline void
 vhostx_prefetch(const uint8_t *va, uint16_t dir)
@@ -382,34 +396,77 @@ struct vhostx_four {
 	__m256i d01, d23;
 };
 
+/** Four ranges, one for each descriptor; lanes hold those of the descriptors 0, 2, 1, 3. */
+struct vhostx_four_ranges {
+	__m256i gpa, size, va;
+};
+
+/** Ones for those of the four that are of another kind: @a mask of the flags at bit @a shift is not @a good. */
+static __rte_always_inline __m256i
+vhostx_four_others(const struct vhostx_four *f, int shift, uint64_t mask, uint64_t good)
+{
+	const __m256i rest = _mm256_unpackhi_epi64(f->d01, f->d23);
+	const __m256i kind = _mm256_and_si256(rest, _mm256_set1_epi64x(mask << shift));
+
+	return _mm256_xor_si256(_mm256_cmpeq_epi64(kind, _mm256_set1_epi64x(good << shift)), _mm256_set1_epi64x(-1));
+}
+
+/** One range for all four. */
+static __rte_always_inline struct vhostx_four_ranges
+vhostx_four_hint(const struct vhostx_snapshot *s)
+{
+	const struct vhostx_range range = vhostx_range_hint(s);
+
+	return (struct vhostx_four_ranges){
+		.gpa = _mm256_set1_epi64x(range.gpa),
+		.size = _mm256_set1_epi64x(range.size),
+		.va = _mm256_set1_epi64x((uintptr_t)range.va),
+	};
+}
+
+/** The ranges that may have the four, one by one; the hint becomes the last one's. */
+static __rte_always_inline struct vhostx_four_ranges
+vhostx_four_seek(const struct vhostx_snapshot *s, const struct vhostx_four *f)
+{
+	const struct vhostx_mem *mem = s->mem;
+	const uint32_t at0 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d01, 0));
+	const uint32_t at1 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d01, 2));
+	const uint32_t at2 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d23, 0));
+	const uint32_t at3 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d23, 2));
+	const struct vhostx_range *r0 = &mem->range[at0], *r1 = &mem->range[at1];
+	const struct vhostx_range *r2 = &mem->range[at2], *r3 = &mem->range[at3];
+
+	if (likely(at3 < mem->nr))
+		s->ring->hint = at3;
+	return (struct vhostx_four_ranges){
+		.gpa = _mm256_set_epi64x(r3->gpa, r1->gpa, r2->gpa, r0->gpa),
+		.size = _mm256_set_epi64x(r3->size, r1->size, r2->size, r0->size),
+		.va = _mm256_set_epi64x((uintptr_t)r3->va, (uintptr_t)r1->va, (uintptr_t)r2->va,
+			(uintptr_t)r0->va),
+	};
+}
+
 /**
  * Four common chains at a time: their buffers as vhostx_chain_single() has them, with one branch.
- *
- * @param shift  where in its second word a descriptor has its flags.
- * @param mask   the flags that count.
- * @param good   what they must be.
- * @return false if the general walk, or a loop of single steps, has to look at any of them.
+ * @return false if any of them is in @a others, or not in its range.
  */
 static __rte_always_inline bool
-vhostx_chain_four(const struct vhostx_range *range, struct vhostx_chain *c, const struct vhostx_four *f,
-	int shift, uint64_t mask, uint64_t good, uint16_t dir)
+vhostx_chain_four(const struct vhostx_four_ranges *range, struct vhostx_chain *c, const struct vhostx_four *f,
+	__m256i others, uint16_t dir)
 {
 	/* Lanes hold the descriptors 0, 2, 1, 3. */
 	const __m256i addr = _mm256_unpacklo_epi64(f->d01, f->d23);
 	const __m256i rest = _mm256_unpackhi_epi64(f->d01, f->d23);
 	const __m256i len = _mm256_and_si256(rest, _mm256_set1_epi64x(UINT32_MAX));
-	const __m256i off = _mm256_sub_epi64(addr, _mm256_set1_epi64x(range->gpa));
-	const __m256i left = _mm256_sub_epi64(_mm256_set1_epi64x(range->size), _mm256_add_epi64(off, len));
-	const __m256i kind = _mm256_and_si256(rest, _mm256_set1_epi64x(mask << shift));
-	const __m256i other = _mm256_xor_si256(_mm256_cmpeq_epi64(kind, _mm256_set1_epi64x(good << shift)),
-		_mm256_set1_epi64x(-1));
-	const __m256i bad = _mm256_or_si256(_mm256_or_si256(off, left), other);
+	const __m256i off = _mm256_sub_epi64(addr, range->gpa);
+	const __m256i left = _mm256_sub_epi64(range->size, _mm256_add_epi64(off, len));
+	const __m256i bad = _mm256_or_si256(_mm256_or_si256(off, left), others);
 	__m256i va, lens, lo, hi;
 
 	/* A range is shorter than 2^63: what is outside has the top bit set in one of the differences. */
 	if (unlikely(_mm256_movemask_pd(_mm256_castsi256_pd(bad)) != 0))
 		return false;
-	va = _mm256_add_epi64(off, _mm256_set1_epi64x((uintptr_t)range->va));
+	va = _mm256_add_epi64(off, range->va);
 	lens = _mm256_or_si256(len, _mm256_slli_epi64(len, 32));
 	lo = _mm256_unpacklo_epi64(va, lens);
 	hi = _mm256_unpackhi_epi64(va, lens);
@@ -420,6 +477,25 @@ vhostx_chain_four(const struct vhostx_range *range, struct vhostx_chain *c, cons
 	for (unsigned int k = 0; k < 4; k++)
 		vhostx_prefetch(c[k].va, dir);
 	return true;
+}
+
+/**
+ * The same with the range that was right for the last one, or with those that a search finds.
+ * @return false if the general walk has to look at any of them.
+ */
+static __rte_always_inline bool
+vhostx_chain_four_seek(const struct vhostx_snapshot *s, struct vhostx_four_ranges *hint, struct vhostx_chain *c,
+	const struct vhostx_four *f, __m256i others, uint16_t dir)
+{
+	struct vhostx_four_ranges found;
+
+	if (likely(vhostx_chain_four(hint, c, f, others, dir)))
+		return true;
+	if (_mm256_movemask_epi8(others) != 0)
+		return false;
+	found = vhostx_four_seek(s, f);
+	*hint = vhostx_four_hint(s);
+	return vhostx_chain_four(&found, c, f, others, dir);
 }
 
 /** The records of four common chains, as vhostx_chain_init() has them; @a ids in the lanes 0, 2, 1, 3. */
