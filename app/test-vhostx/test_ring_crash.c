@@ -507,21 +507,22 @@ main(void)
 		RIG_CASE(test_ring_crash_new_ring_is_not_resumed, crash_is_telling),
 		RIG_CASE(test_ring_crash_garbage_is_not_resumed, rig_is_packed),
 	};
-	static struct rig_variant v[2 * 4];
+	static struct rig_variant v[2 * 4 * 2];
 	int failed;
 
 	rig_eal();
 	for (size_t k = 0; k < RIG_NR(v); k++) {
 		static const enum rig_layout layouts[] = { RIG_DIRECT, RIG_CHAINED, RIG_INDIRECT, RIG_DIRECT };
-		const bool packed = k % 2 != 0, late = k / 2 % 2 != 0;
+		const bool packed = k % 2 != 0, late = k / 2 % 2 != 0, in_order = k >= RIG_NR(v) / 2;
 		const uint16_t size = packed ? 7 : 8;
 
 		v[k] = (struct rig_variant){
 			.format = packed ? GUEST_PACKED : GUEST_SPLIT,
 			.size = size,
-			.mergeable = k / 4 != 0,
+			.mergeable = k / 4 % 2 != 0,
 			.hdr_len = 12,
-			.layout = layouts[k / 2],
+			.in_order = in_order,
+			.layout = layouts[k / 2 % RIG_NR(layouts)],
 			.base = packed ? GUEST_PACKED_BASE : 0,
 		};
 		/* The last slot but one and the second wrap counter; an index that is about to wrap. */

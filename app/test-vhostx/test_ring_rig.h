@@ -219,6 +219,7 @@ rig_init_snapshot(struct rig *rig)
 		.mergeable = rig->v.mergeable,
 		.event_idx = rig->v.event_idx,
 		.indirect = true,
+		.in_order = rig->v.in_order,
 		.enabled = true,
 		.callfd = rig->callfd,
 	};

@@ -41,17 +41,24 @@ ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wan
 	}
 }
 
+/* Take chains and give them back. @a dir as of fetch: without WRITE nothing was written into them. */
 static __rte_always_inline void
-ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_take(s, b, n);
-		split_complete(s, b->chain, n);
+		if (dir == 0)
+			split_complete_unwritten(s, b->chain, n);
+		else
+			split_complete(s, b->chain, n);
 		break;
 	default:
 		packed_take(s, b, n);
-		packed_complete(s, b->chain, n, b->plain);
+		if (dir == 0)
+			packed_complete_unwritten(s, b->chain, n, b->plain);
+		else
+			packed_complete(s, b->chain, n, b->plain);
 		break;
 	}
 }
@@ -90,24 +97,24 @@ ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 
 /* The front-end migrates the guest: it wants to know what is written. */
 static __rte_noinline __rte_cold void
-ring_complete_logged(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+ring_complete_logged(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
 	const uint16_t before = s->ring->last_used;
 
 	vhostx_dirty_data(s, b, b->chain, n);
-	ring_give_back(s, b, n);
+	ring_give_back(s, b, n, dir);
 	vhostx_dirty_used(s, before);
 }
 
 static __rte_always_inline void
-ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
 	if (n == 0)
 		return;
 	if (likely(s->log == NULL))
-		ring_give_back(s, b, n);
+		ring_give_back(s, b, n, dir);
 	else
-		ring_complete_logged(s, b, n);
+		ring_complete_logged(s, b, n, dir);
 }
 
 static __rte_always_inline void

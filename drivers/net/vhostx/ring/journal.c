@@ -123,7 +123,8 @@ place_find(const struct vhostx_snapshot *s, const struct vhostx_journal_batch *b
 	uint32_t end;
 
 	if (b->slots != 0 && entry_look(s, p.slot, p.wrap) == ENTRY_AVAIL) {
-		p.undo = b->slots;
+		/* Of one used element, nothing after the first entry was overwritten. */
+		p.undo = b->last == b->start ? 1 : b->slots;
 		p.proof = b->prev;
 		return p;
 	}

@@ -21,6 +21,9 @@
  * 3. used elements, from the second chain on.                As after 2.
  * 4. the first used element, letter E.                       It is used: the batch was given back.
  *
+ * Where one used element stands for the batch, 1 and 3 are left out: nothing but the first entry changes. Such a
+ * batch has its first entry as the last head too, as a batch of one chain has.
+ *
  * A kill stops one thread between two of its instructions, and the kernel sees to it that all before it is in
  * memory: only the compiler could change the order, so its barriers are enough. A machine that stops takes the
  * guest with it.
@@ -65,6 +68,30 @@ vhostx_journal_copy(uint64_t *to, const struct vring_packed_desc *from, uint32_t
 		memcpy(&to[i], &from[i].len, sizeof(to[i]));
 }
 
+/** Entries that were taken and not given back. */
+static __rte_always_inline uint32_t
+vhostx_journal_slots(const struct vhostx_snapshot *s)
+{
+	const struct vhostx_ring *ring = s->ring;
+	const bool lap = ring->avail_wrap != ring->used_wrap;
+
+	return ring->last_avail + (lap ? s->size : 0u) - ring->last_used;
+}
+
+/** Step 2 for the chains that were taken, all of them, if one used element is to stand for them. */
+static __rte_always_inline void
+vhostx_journal_open_one(const struct vhostx_snapshot *s)
+{
+	const uint16_t start = vhostx_journal_at(s->ring->last_used, s->ring->used_wrap);
+
+	vhostx_journal_put(s->journal, (struct vhostx_journal_batch) {
+		.start = start,
+		.slots = vhostx_journal_slots(s),
+		.last = start,
+		.prev = vhostx_journal_get(s->journal).last,
+	});
+}
+
 /**
  * Steps 1 and 2 for the chains that were taken and that complete is about to give back, all of them.
  * @param ndesc  entries of the last one.
@@ -74,8 +101,7 @@ vhostx_journal_open(const struct vhostx_snapshot *s, uint16_t ndesc)
 {
 	const struct vhostx_ring *ring = s->ring;
 	struct vhostx_journal *journal = s->journal;
-	const bool lap = ring->avail_wrap != ring->used_wrap;
-	const uint32_t slots = ring->last_avail + (lap ? s->size : 0u) - ring->last_used;
+	const uint32_t slots = vhostx_journal_slots(s);
 	const uint32_t ahead = RTE_MIN(slots, (uint32_t)s->size - ring->last_used);
 	const bool back = ring->last_avail < ndesc;
 

@@ -217,38 +217,78 @@ packed_used_word(const struct vhostx_chain *c, bool wrap)
 	return (elem << 32 | elem >> 32) | flags << 48;
 }
 
-/* As packed_complete(); @a plain: every chain is known to take one slot. */
-static __rte_always_inline void
-packed_write_used(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
+/* The entries of all chains but the first, each of which takes one slot. Returns slots of all. */
+static __rte_always_inline uint32_t
+packed_write_singles(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n,
+	struct packed_pos first)
 {
-	struct vhostx_ring *ring = s->ring;
-	const struct packed_pos first = { .slot = ring->last_used, .wrap = ring->used_wrap };
-	struct packed_pos p = packed_step(s, first, plain ? 1 : c[0].ndesc);
-	uint32_t slots = plain ? n : c[0].ndesc;
+	const uint32_t ahead = RTE_MIN((uint32_t)n, (uint32_t)s->size - first.slot);
+	struct vring_packed_desc *const desc = s->packed.desc;
+	uint32_t i;
+
+	for (i = 1; i < ahead; i++)
+		vhostx_store64(&desc[first.slot + i].len, packed_used_word(&c[i], first.wrap));
+	for (; i < n; i++)
+		vhostx_store64(&desc[i - ahead].len, packed_used_word(&c[i], !first.wrap));
+	return n;
+}
+
+/* The same for chains of any length. */
+static __rte_always_inline uint32_t
+packed_write_chains(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n,
+	struct packed_pos first)
+{
+	struct packed_pos p = packed_step(s, first, c[0].ndesc);
+	uint32_t slots = c[0].ndesc;
 
 	for (uint16_t i = 1; i < n; i++) {
 		vhostx_store64(&s->packed.desc[p.slot].len, packed_used_word(&c[i], p.wrap));
-		p = packed_step(s, p, plain ? 1 : c[i].ndesc);
-		if (!plain)
-			slots += c[i].ndesc;
+		p = packed_step(s, p, c[i].ndesc);
+		slots += c[i].ndesc;
 	}
+	return slots;
+}
+
+/* The first entry, after which the guest sees all; the ring goes on by @a slots. */
+static __rte_always_inline void
+packed_write_first(const struct vhostx_snapshot *s, const struct vhostx_chain *c, struct packed_pos first,
+	uint32_t slots)
+{
+	const struct packed_pos next = packed_step(s, first, slots);
+	struct vhostx_ring *ring = s->ring;
+
 	/* E: the guest goes no further than the first until its flags change. */
-	__atomic_store_n((uint64_t *)&s->packed.desc[first.slot].len,
-		packed_used_word(&c[0], first.wrap), __ATOMIC_RELEASE);
+	__atomic_store_n((uint64_t *)&s->packed.desc[first.slot].len, packed_used_word(c, first.wrap),
+		__ATOMIC_RELEASE);
 	ring->unsignalled += slots;
-	ring->last_used = p.slot;
-	ring->used_wrap = p.wrap;
+	ring->last_used = next.slot;
+	ring->used_wrap = next.wrap;
 }
 
 static __rte_always_inline void
 packed_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
 {
+	const struct packed_pos first = { .slot = s->ring->last_used, .wrap = s->ring->used_wrap };
+
 	if (s->journal != NULL)
 		vhostx_journal_open(s, c[n - 1].ndesc);
-	if (likely(plain))
-		packed_write_used(s, c, n, true);
-	else
-		packed_write_used(s, c, n, false);
+	packed_write_first(s, &c[0], first, likely(plain) ? packed_write_singles(s, c, n, first) :
+		packed_write_chains(s, c, n, first));
+}
+
+/* "A single used descriptor with the Buffer ID corresponding to the last descriptor in the batch": 2.8.9. */
+static __rte_always_inline void
+packed_complete_unwritten(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
+{
+	const struct packed_pos first = { .slot = s->ring->last_used, .wrap = s->ring->used_wrap };
+
+	if (!s->in_order) {
+		packed_complete(s, c, n, plain);
+		return;
+	}
+	if (s->journal != NULL)
+		vhostx_journal_open_one(s);
+	packed_write_first(s, &c[n - 1], first, vhostx_journal_slots(s));
 }
 
 /* Was the slot that the driver named passed since it was last asked (virtio 1.3, 2.8.10)? */

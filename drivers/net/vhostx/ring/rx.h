@@ -311,7 +311,7 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 	if (unlikely(done < n))
 		rte_mempool_put_bulk(q->pool, (void **)&pkts[done], n - done);
 	if (!zc || lent == 0) {
-		ring_complete(s, b, *taken);
+		ring_complete(s, b, *taken, 0);
 		*given += *taken;
 	} else {
 		*given += rx_complete_zc(s, b, *taken, lent);
@@ -362,7 +362,7 @@ rx_discard(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 	if (n + given == 0)
 		return;
 	q->count.drops[VHOSTX_DISABLED] += n;
-	ring_complete(s, &batch, n);
+	ring_complete(s, &batch, n, 0);
 	ring_notify(q, s);
 }
 

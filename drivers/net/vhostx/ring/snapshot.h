@@ -62,6 +62,7 @@ struct vhostx_snapshot {
 	bool mergeable;               /**< VIRTIO_NET_F_MRG_RXBUF */
 	bool event_idx;               /**< VIRTIO_F_EVENT_IDX */
 	bool indirect;                /**< VIRTIO_F_INDIRECT_DESC */
+	bool in_order;                /**< VIRTIO_F_IN_ORDER: one used entry may stand for a batch */
 	bool enabled;                 /**< false: discard what the guest sends, supply nothing */
 	bool shared;                  /**< several tx queues use it: take the ring's lock */
 	uint16_t offloads;            /**< virtio-net's feature bits for checksums and segmentation: all < 16 */

@@ -191,6 +191,23 @@ split_complete(const struct vhostx_snapshot *s, const struct vhostx_chain *c, ui
 	__atomic_store_n(&s->split.used->idx, ring->last_used, __ATOMIC_RELEASE);
 }
 
+/* "By only writing out a single used ring entry with the id [...] of the last buffer in the batch": 2.7.9. */
+static __rte_always_inline void
+split_complete_unwritten(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+{
+	struct vhostx_ring *ring = s->ring;
+	const uint16_t last = ring->last_used;
+
+	if (!s->in_order) {
+		split_complete(s, c, n);
+		return;
+	}
+	vhostx_store64(&s->split.used->ring[last & (s->size - 1)], c[n - 1].elem);
+	ring->last_used = last + n;
+	/* E: pairs with the guest's acquire of this index. */
+	__atomic_store_n(&s->split.used->idx, ring->last_used, __ATOMIC_RELEASE);
+}
+
 static __rte_always_inline bool
 split_wants_call(const struct vhostx_snapshot *s)
 {

@@ -297,7 +297,7 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 		n = ring_fetch(s, &batch, want, VRING_DESC_F_WRITE);
 		step = tx_move(q, s, &batch, n, &pkts[done], nb - done, pool);
 		mixed |= step.mixed;
-		ring_complete(s, &batch, step.chains);
+		ring_complete(s, &batch, step.chains, VRING_DESC_F_WRITE);
 		chains += step.chains;
 		done += step.packets;
 		if (likely(step.packets != 0)) {

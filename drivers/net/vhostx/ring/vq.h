@@ -131,6 +131,8 @@ struct vhostx_desc {
  * void FMT_take(snap, batch, n): the first n chains of the batch are ours: advance last_avail.
  * void FMT_complete(snap, chain, n): give n chains back, in this order, with their id, ndesc and
  *   used_len; one release store publishes all (letter E). Packed has a hint: plain, as in the batch.
+ * void FMT_complete_unwritten(snap, chain, n): the same for chains that were taken in this order, all that are
+ *   out, with a used_len of 0; if the ring is in order one entry, the last chain's, stands for all.
  * bool FMT_wants_call(snap): does the guest want an interrupt for what was completed since the
  *   last answer (letter F, the fence is the caller's)?
  */

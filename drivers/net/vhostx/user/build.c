@@ -125,6 +125,7 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 		.mergeable = has(be, VIRTIO_NET_F_MRG_RXBUF),
 		.event_idx = has(be, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = has(be, VIRTIO_RING_F_INDIRECT_DESC),
+		.in_order = has(be, VIRTIO_F_IN_ORDER),
 		.enabled = vring->enabled,
 		.offloads = build_offloads(be),
 		.callfd = vring->callfd,
