@@ -239,6 +239,26 @@ add_two_cores(struct perf_cases *cases, bool packed, enum perf_mode mode, bool q
 		}
 }
 
+/* Many regions: what differs is the lookup of an address. */
+static void
+add_regions(struct perf_cases *cases, bool packed, bool quick, const char *filter)
+{
+	static const uint32_t one_buffer[] = { 64, 256, 1518 };
+	struct grid g = grid_of(packed, true, true, 1, 1);
+
+	g.nb_directions = 2;
+	g.sizes = one_buffer;
+	g.nb_sizes = quick ? 1 : RTE_DIM(one_buffer);
+	for (unsigned int d = 0; d < g.nb_directions; d++)
+		for (unsigned int s = 0; s < g.nb_sizes; s++) {
+			struct perf_case c = { .wiring = g.wiring, .burst = 32 };
+
+			c.direction = g.directions[d];
+			c.size = g.sizes[s];
+			add_case(cases, &c, filter);
+		}
+}
+
 void
 perf_cases_make(struct perf_cases *cases, enum perf_mode mode, bool quick, const char *filter)
 {
@@ -246,6 +266,8 @@ perf_cases_make(struct perf_cases *cases, enum perf_mode mode, bool quick, const
 	for (int packed = 0; packed < 2; packed++) {
 		if (mode == PERF_ONE_CORE)
 			add_format(cases, packed, quick, filter);
+		else if (mode == PERF_REGIONS)
+			add_regions(cases, packed, quick, filter);
 		else
 			add_two_cores(cases, packed, mode, quick, filter);
 	}

@@ -27,6 +27,7 @@ struct perf_lane {
 	uint16_t queue;             /**< of all of them */
 	uint32_t seq;               /**< number of the next frame */
 	struct perf_floor *floor;   /**< the floor's lanes: their buffers; else NULL */
+	struct perf_scatter *scatter; /**< lanes without ports: the guest; else NULL */
 };
 
 /**

@@ -15,9 +15,12 @@
 
 #include "clock.h"
 #include "floor.h"
+#include "footprint.h"
 #include "frames.h"
 #include "latency.h"
 #include "one_core.h"
+#include "regions.h"
+#include "ring/burst.h"
 #include "two_cores.h"
 
 static void
@@ -55,6 +58,19 @@ print_heading(const struct perf_bench *bench)
 }
 
 static void
+print_heading_regions(const struct perf_bench *bench)
+{
+	const struct perf_options *opt = bench->opt;
+
+	printf("%s, TSC %.2f GHz, bursts for %s, ring %u, %u slots of about %u frames each\n", rte_version(),
+		rte_get_tsc_hz() / 1e9, vhostx_bursts_best()->isa, opt->ring, opt->slots, opt->slot_frames);
+	printf("TSC cycles per packet of a burst, without ethdev. The guest has its buffers in one region, and\n"
+		"the same bytes in many regions, 128 MiB apart: neighbours follow one another on the ring, or they are\n"
+		"in random order. The floor copies from and to the same buffers.\n"
+		"Columns show the median of the slots and p10-p90; ratios are taken slot by slot.\n");
+}
+
+static void
 print_heading_two_cores(const struct perf_options *opt)
 {
 	printf("%s, SIMD up to %u bits, ring %u, %u slots of %u ms\n", rte_version(),
@@ -80,6 +96,12 @@ perf_mode_run(struct perf_bench *bench, const struct perf_cases *cases, struct p
 		bench->overhead = perf_clock_overhead();
 		print_heading(bench);
 		return perf_one_core(bench, cases, report);
+	case PERF_FOOTPRINT:
+		return perf_footprint(bench);
+	case PERF_REGIONS:
+		bench->overhead = perf_clock_overhead();
+		print_heading_regions(bench);
+		return perf_regions(bench, cases, report);
 	case PERF_TWO_CORES:
 		print_heading_two_cores(bench->opt);
 		return perf_two_cores(bench, cases, report);

@@ -35,6 +35,8 @@ enum {
 	OPT_PEER_EAL,
 	OPT_SLOT_MS,
 	OPT_SEEDS,
+	OPT_REGIONS,
+	OPT_FOOTPRINT,
 };
 
 static const struct option long_options[] = {
@@ -57,6 +59,8 @@ static const struct option long_options[] = {
 	{ "peer-eal", required_argument, NULL, OPT_PEER_EAL },
 	{ "slot-ms", required_argument, NULL, OPT_SLOT_MS },
 	{ "seeds", required_argument, NULL, OPT_SEEDS },
+	{ "regions", required_argument, NULL, OPT_REGIONS },
+	{ "footprint", no_argument, NULL, OPT_FOOTPRINT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -67,7 +71,10 @@ perf_usage(void)
 	printf("dpdk-test-vhostx perf [EAL options] -- [options]\n"
 		"                      cycles per packet, both ends in this process on one core; or\n"
 		"  --two-cores         packets per second, the virtio side in a second process; or\n"
-		"  --latency           round-trip times and the highest rate without loss, likewise\n"
+		"  --latency           round-trip times and the highest rate without loss, likewise; or\n"
+		"  --footprint         memory of an idle port of each driver; or\n"
+		"  --regions N         cycles per packet with guest memory in one region and in N, 2 to 508;\n"
+		"                      no ports, the driver's bursts alone\n"
 		"  --peer-eal OPTIONS  EAL options of the second process, separated by blanks\n"
 		"  --quick             a telling part of the cases, within a minute\n"
 		"  --list              print the cases and end\n"
@@ -143,6 +150,12 @@ parse_numeric(struct perf_options *opt, int option)
 			return -EINVAL;
 		opt->seeds = value;
 		return 0;
+	case OPT_REGIONS:
+		if (parse_number("regions", optarg, PERF_REGIONS_MAX, &value) != 0)
+			return -EINVAL;
+		opt->regions = value;
+		opt->mode = PERF_REGIONS;
+		return 0;
 	default:
 		if (parse_number("slot-frames", optarg, 1000000, &value) != 0)
 			return -EINVAL;
@@ -172,6 +185,9 @@ parse_flag(struct perf_options *opt, int option)
 		return 0;
 	case OPT_PEER:
 		opt->mode = PERF_PEER;
+		return 0;
+	case OPT_FOOTPRINT:
+		opt->mode = PERF_FOOTPRINT;
 		return 0;
 	case OPT_VLAN:
 		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
@@ -215,6 +231,7 @@ parse_option(struct perf_options *opt, int option)
 	case OPT_SLOT_FRAMES:
 	case OPT_SLOT_MS:
 	case OPT_SEEDS:
+	case OPT_REGIONS:
 		return parse_numeric(opt, option);
 	default:
 		return parse_flag(opt, option);
@@ -244,7 +261,7 @@ perf_options_parse(struct perf_options *opt, int argc, char **argv)
 		return -EINVAL;
 	}
 	if (opt->slots == 0)
-		opt->slots = opt->mode == PERF_ONE_CORE ? (opt->quick ? 21 : 41) : (opt->quick ? 11 : 21);
+		opt->slots = opt->mode == PERF_ONE_CORE || opt->mode == PERF_REGIONS ? (opt->quick ? 21 : 41) : (opt->quick ? 11 : 21);
 	if (opt->slot_ms == 0)
 		opt->slot_ms = opt->quick ? 50 : 100;
 	if (opt->peer_eal == NULL && (opt->mode == PERF_TWO_CORES || opt->mode == PERF_LATENCY)) {

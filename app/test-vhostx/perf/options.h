@@ -12,11 +12,16 @@
 /** Most drivers that are compared. */
 #define PERF_DRIVERS_MAX 4
 
+/** Most regions of guest memory: one of the driver's 509 is for the ring. */
+#define PERF_REGIONS_MAX 508
+
 /** What the program does. */
 enum perf_mode {
 	PERF_ONE_CORE,  /**< cycles per packet, both ends in this process */
 	PERF_TWO_CORES, /**< packets per second, the virtio side in a second process */
 	PERF_LATENCY,   /**< round trips and rate without loss, likewise */
+	PERF_FOOTPRINT, /**< memory of an idle port */
+	PERF_REGIONS,   /**< cycles per packet with one memory region and with many */
 	PERF_PEER,      /**< be that second process */
 };
 
@@ -38,6 +43,7 @@ struct perf_options {
 	unsigned int slots;       /**< turns that each driver has in a case */
 	uint32_t slot_frames;     /**< frames in a turn, about; one core */
 	unsigned int slot_ms;     /**< how long a turn takes; two cores */
+	unsigned int regions;     /**< of guest memory, 2 to PERF_REGIONS_MAX; regions */
 	uint32_t seeds;           /**< frames that go round; two cores, forward */
 	uint64_t rx_offloads;     /**< of the vhost ports */
 	uint64_t tx_offloads;     /**< of the vhost ports */
