@@ -63,4 +63,33 @@ rig_conf(void)
 	return conf;
 }
 
+/* Negotiate, and let the application look at flags. */
+static inline void
+rig_negotiate(struct rig *rig, uint16_t features)
+{
+	const uint32_t base = rig_stop(rig);
+
+	rig->snap.offloads = features;
+	rig->snap.hdr_mask = features & 1 << VIRTIO_NET_F_CSUM ? 0xffff : 0;
+	rig->queue.offload = rig_conf();
+	rig_start(rig, base);
+}
+
+/* An mbuf of the packet, which is built in @a buf, that asks for all that it can. */
+static inline struct rte_mbuf *
+rig_ask(uint8_t *buf, const struct guest_ip *ip, uint16_t segsz)
+{
+	const uint32_t len = guest_ip_build(buf, ip);
+	struct guest_ip_view v;
+	struct rte_mbuf *m = rig_mbuf_of(buf, len, rig_ip_cuts[0]);
+
+	guest_ip_parse(buf, len, &v);
+	m->tx_offload = rte_mbuf_tx_offload(v.l3, v.l4 - v.l3, v.payload - v.l4, segsz, 0, 0, 0);
+	m->ol_flags = v.ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+	m->ol_flags |= v.udp ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM;
+	if (segsz != 0)
+		m->ol_flags |= v.udp ? RTE_MBUF_F_TX_UDP_SEG : RTE_MBUF_F_TX_TCP_SEG;
+	return m;
+}
+
 #endif /* TEST_OFFLOAD_RIG_H */

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "ring/inspect.h"
-#include "test_ring_rig.h"
+#include "test_offload_rig.h"
 
 #define LOG_PAGE 4096u
 /* RIG_NOWHERE is past every region. */
@@ -223,6 +223,68 @@ test_ring_dirty_tx_over_two_regions(void **state)
 	watch_off(rig);
 }
 
+/* Guest: take all that was received. Frames are not looked at: test_ring_offload.c does that. */
+static void
+take_all(struct rig *rig)
+{
+	static uint8_t bytes[VHOSTX_PACKET_MAX];
+	struct guest_net_frame f;
+
+	while (guest_net_receive(&rig->ring, rig->v.hdr_len, rig->v.mergeable, bytes, sizeof(bytes), &f) == 1)
+		continue;
+}
+
+/* Headers that are made here: tags, and checksums that are finished or handed on. */
+static void
+test_ring_dirty_tx_headers(void **state)
+{
+	static uint8_t bytes[VHOSTX_PACKET_MAX];
+	struct rig *rig = *state;
+
+	watch_on(rig);
+	for (uint32_t i = 0; i < 4 * RIG_NR(rig_ip); i++) {
+		struct rte_mbuf *m = rig_ask(bytes, &rig_ip[i % RIG_NR(rig_ip)], 0);
+
+		if (i % RIG_NR(rig_ip) == 0)
+			rig_negotiate(rig, i % 2 == 0 ? RIG_OFFLOADS : 0);
+		if (i >= 2 * RIG_NR(rig_ip))
+			m->ol_flags |= RTE_MBUF_F_TX_VLAN;
+		rig_post(rig, i, RIG_SLOT_LEN);
+		guest_ring_publish(&rig->ring);
+		watch_start(rig);
+		assert_true(rig_tx_one(rig, m));
+		assert_true(watch_check(rig) >= 2);
+		take_all(rig);
+	}
+	watch_off(rig);
+}
+
+/* A packet that is cut here into packets of one or, where they merge, many buffers. */
+static void
+test_ring_dirty_tx_segments(void **state)
+{
+	static uint8_t bytes[VHOSTX_PACKET_MAX];
+	const struct guest_ip ip = { .payload = 4300, .seq = 5, .seed = 1 };
+	struct rig *rig = *state;
+	const uint32_t n = rig->v.mergeable && rig_capacity(rig) >= 20 ? 20 : 5;
+
+	if (rig_capacity(rig) < n)
+		return;
+	watch_on(rig);
+	rig_negotiate(rig, 0);
+	for (uint32_t k = 0; k < 5; k++) {
+		for (uint32_t i = 0; i < n; i++)
+			rig_post(rig, i, n == 20 ? 300 : 1100);
+		guest_ring_publish(&rig->ring);
+		watch_start(rig);
+		assert_true(rig_tx_one(rig, rig_ask(bytes, &ip, 900)));
+		assert_true(watch_check(rig) >= 2);
+		assert_true(rig->queue.count.packets == 5 * (k + 1));
+		take_all(rig);
+	}
+	watch_off(rig);
+}
+
 /* What the guest sends is read: the ring's own pages are all that changes. */
 static void
 test_ring_dirty_rx(void **state)
@@ -339,6 +401,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_dirty_tx_merged, rig_is_mergeable),
 	RIG_CASE(test_ring_dirty_tx_long, NULL),
 	RIG_CASE(test_ring_dirty_tx_over_two_regions, NULL),
+	RIG_CASE(test_ring_dirty_tx_headers, NULL),
+	RIG_CASE(test_ring_dirty_tx_segments, NULL),
 	RIG_CASE(test_ring_dirty_rx, NULL),
 	RIG_CASE(test_ring_dirty_rx_discards, NULL),
 	RIG_CASE(test_ring_dirty_wish_for_kicks, NULL),

@@ -10,18 +10,6 @@ static uint8_t buf[VHOSTX_PACKET_MAX], got[VHOSTX_PACKET_MAX];
 
 /* --- rx -------------------------------------------------------------------------------------------- */
 
-/* Negotiate, and let the application look at flags. */
-static void
-negotiate(struct rig *rig, uint16_t features)
-{
-	const uint32_t base = rig_stop(rig);
-
-	rig->snap.offloads = features;
-	rig->snap.hdr_mask = features & 1 << VIRTIO_NET_F_CSUM ? 0xffff : 0;
-	rig->queue.offload = rig_conf();
-	rig_start(rig, base);
-}
-
 /* Guest: transmit the packet in buf, from a place of its own. */
 static int
 send_packet(struct rig *rig, uint32_t i, uint32_t len, const struct guest_net_hdr *hdr)
@@ -70,7 +58,7 @@ test_ring_offload_rx_tells_open_checksum(void **state)
 {
 	struct rig *rig = *state;
 
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	for (size_t i = 0; i < RIG_NR(rig_ip); i++) {
 		const uint32_t len = guest_ip_build(buf, &rig_ip[i]);
 		struct guest_net_hdr hdr;
@@ -94,7 +82,7 @@ test_ring_offload_rx_plain_packets(void **state)
 	struct rig *rig = *state;
 	struct rte_mbuf *m;
 
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	m = receive_packet(rig, len, &hdr);
 	assert_int_equal(m->ol_flags, 0);
 	assert_int_equal(m->packet_type, 0);
@@ -110,7 +98,7 @@ test_ring_offload_rx_not_negotiated(void **state)
 	struct guest_net_hdr hdr;
 	struct rte_mbuf *m;
 
-	negotiate(rig, RIG_OFFLOADS & ~(1 << VIRTIO_NET_F_CSUM));
+	rig_negotiate(rig, RIG_OFFLOADS & ~(1 << VIRTIO_NET_F_CSUM));
 	guest_ip_leave(buf, len, 0, &hdr);
 	memset(&hdr, 0xff, sizeof(hdr));
 	m = receive_packet(rig, len, &hdr);
@@ -141,7 +129,7 @@ test_ring_offload_rx_long_packets(void **state)
 {
 	struct rig *rig = *state;
 
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	receive_long(rig, 2048 - 54, 1);
 	receive_long(rig, 2048, 2);
 	receive_long(rig, 65495, 33);
@@ -154,7 +142,7 @@ test_ring_offload_rx_after_strip(void **state)
 {
 	struct rig *rig = *state;
 
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	rig->queue.finish = VHOSTX_RX_STRIP | VHOSTX_RX_VERIFY_IP;
 	for (size_t i = 0; i < RIG_NR(rig_ip); i++) {
 		const uint32_t len = guest_ip_build(buf, &rig_ip[i]);
@@ -188,7 +176,7 @@ test_ring_offload_rx_strips_once(void **state)
 
 	memmove(buf, &buf[4], 12);
 	memcpy(&buf[12], (uint8_t[]){ 0x81, 0, 0, 9 }, 4);
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	rig->queue.finish = VHOSTX_RX_STRIP;
 	send_packet(rig, 0, len, &hdr);
 	guest_ring_publish(&rig->ring);
@@ -227,7 +215,7 @@ test_ring_offload_rx_drops_wrong_headers(void **state)
 	struct rig *rig = *state;
 	struct rte_mbuf *pkts[8];
 
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	for (size_t i = 0; i < RIG_NR(wrong); i++) {
 		/* A header in pieces, and packets of one mbuf, of a chain and external. */
 		const struct guest_ip ip = { .payload = i % 2 == 0 ? 100 : 1940 };
@@ -256,21 +244,10 @@ test_ring_offload_rx_drops_wrong_headers(void **state)
 
 /* --- tx -------------------------------------------------------------------------------------------- */
 
-/* An mbuf of the packet that asks for all that it can. */
 static struct rte_mbuf *
 ask(const struct guest_ip *ip, uint16_t segsz)
 {
-	const uint32_t len = guest_ip_build(buf, ip);
-	struct guest_ip_view v;
-	struct rte_mbuf *m = rig_mbuf_of(buf, len, rig_ip_cuts[0]);
-
-	guest_ip_parse(buf, len, &v);
-	m->tx_offload = rte_mbuf_tx_offload(v.l3, v.l4 - v.l3, v.payload - v.l4, segsz, 0, 0, 0);
-	m->ol_flags = v.ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
-	m->ol_flags |= v.udp ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM;
-	if (segsz != 0)
-		m->ol_flags |= v.udp ? RTE_MBUF_F_TX_UDP_SEG : RTE_MBUF_F_TX_TCP_SEG;
-	return m;
+	return rig_ask(buf, ip, segsz);
 }
 
 /* Guest: the next frame, in got[]. */
@@ -303,7 +280,7 @@ test_ring_offload_tx_checksums(void **state)
 		uint32_t len;
 
 		if (i % RIG_NR(rig_ip) == 0)
-			negotiate(rig, i == 0 ? RIG_OFFLOADS : 0);
+			rig_negotiate(rig, i == 0 ? RIG_OFFLOADS : 0);
 		post_many(rig, 1, RIG_SLOT_LEN);
 		assert_true(rig_tx_one(rig, ask(&rig_ip[i % RIG_NR(rig_ip)], 0)));
 		len = take_frame(rig, &hdr);
@@ -320,7 +297,7 @@ test_ring_offload_tx_long_packets(void **state)
 	struct rig *rig = *state;
 	struct guest_net_hdr hdr;
 
-	negotiate(rig, RIG_OFFLOADS);
+	rig_negotiate(rig, RIG_OFFLOADS);
 	rig_post_at(rig, 0, guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, 65562), 65562);
 	guest_ring_publish(&rig->ring);
 	assert_true(rig_tx_one(rig, ask(&ip, 1448)));
@@ -370,7 +347,7 @@ test_ring_offload_tx_cuts(void **state)
 
 		if (rig_capacity(rig) < 5)
 			return;
-		negotiate(rig, features);
+		rig_negotiate(rig, features);
 		post_many(rig, 5, 1100);
 		assert_true(rig_tx_one(rig, ask(&ip, 900)));
 		assert_int_equal(take_segments(rig, &ip, 900, features == 0), 5);
@@ -390,7 +367,7 @@ test_ring_offload_tx_cuts_into_short_buffers(void **state)
 
 	if (rig_capacity(rig) < 100)
 		return;
-	negotiate(rig, 0);
+	rig_negotiate(rig, 0);
 	for (uint32_t size = rig->v.hdr_len + 1; size < 200; size = size * 3 / 2) {
 		const uint32_t each = (rig->v.hdr_len + 54 + 500 + size - 1) / size;
 
@@ -413,7 +390,7 @@ test_ring_offload_tx_cuts_all_or_nothing(void **state)
 		rte_pktmbuf_free(m);
 		return;
 	}
-	negotiate(rig, 0);
+	rig_negotiate(rig, 0);
 	post_many(rig, 2, 1100);
 	assert_int_equal(rig_tx(&rig->queue, &m, 1), 0);
 	rig_assert_nothing_used(rig);
@@ -435,7 +412,7 @@ test_ring_offload_tx_drops_what_never_fits(void **state)
 
 	if (whole > 300 || rig->v.size % rig_ndesc(rig) != 0)
 		return;
-	negotiate(rig, 0);
+	rig_negotiate(rig, 0);
 	post_many(rig, whole, 200);
 	assert_true(rig_tx_one(rig, ask(&ip, 100)));
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
@@ -454,7 +431,7 @@ test_ring_offload_tx_cuts_around_wrong_buffers(void **state)
 
 	if (rig_capacity(rig) < 4)
 		return;
-	negotiate(rig, 0);
+	rig_negotiate(rig, 0);
 	id[0] = rig_post(rig, 0, 1100);
 	id[1] = rig_post(rig, 1, rig->v.hdr_len - 1);
 	rig_post(rig, 2, 1100);
@@ -477,7 +454,7 @@ test_ring_offload_tx_with_tag(void **state)
 		struct rte_mbuf *m = ask(&ip, 1000);
 		struct guest_net_hdr hdr;
 
-		negotiate(rig, k == 0 ? 0 : RIG_OFFLOADS);
+		rig_negotiate(rig, k == 0 ? 0 : RIG_OFFLOADS);
 		m->ol_flags |= RTE_MBUF_F_TX_VLAN;
 		m->vlan_tci = 77;
 		post_many(rig, 1, RIG_SLOT_LEN);
@@ -503,7 +480,7 @@ test_ring_offload_tx_drops_wrong_requests(void **state)
 	struct rte_mbuf *pkts[3] = { ask(&rig_ip[0], 0), ask(&udp, 500), ask(&rig_ip[0], 0) };
 	struct guest_net_hdr hdr;
 
-	negotiate(rig, RIG_OFFLOADS & ~(1 << VIRTIO_NET_F_GUEST_UFO));
+	rig_negotiate(rig, RIG_OFFLOADS & ~(1 << VIRTIO_NET_F_GUEST_UFO));
 	pkts[0]->l3_len = 200;
 	if (rig_capacity(rig) < 3) {
 		rte_pktmbuf_free_bulk(pkts, 3);
