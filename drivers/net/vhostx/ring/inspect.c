@@ -74,11 +74,11 @@ split_kicks_on(const struct vhostx_snapshot *s)
 static void
 packed_kicks_on(const struct vhostx_snapshot *s)
 {
+	const uint16_t at = s->ring->last_avail | (uint16_t)s->ring->avail_wrap << 15;
 	struct vring_packed_desc_event *event = s->packed.device;
 
-	if (s->event_idx)
-		__atomic_store_n(&event->off_wrap,
-			s->ring->last_avail | (uint16_t)s->ring->avail_wrap << 15, __ATOMIC_RELAXED);
+	/* Of no meaning without event-idx, but not 0: see ring_is_ours() in journal.c. */
+	__atomic_store_n(&event->off_wrap, s->event_idx ? at : UINT16_MAX, __ATOMIC_RELAXED);
 	__atomic_store_n(&event->flags, s->event_idx ? VRING_PACKED_EVENT_FLAG_DESC :
 		VRING_PACKED_EVENT_FLAG_ENABLE, __ATOMIC_RELEASE);
 }

@@ -162,6 +162,16 @@ vhostx_journal_begin(const struct vhostx_snapshot *s)
 	});
 }
 
+/*
+ * A driver that begins a ring anew leaves our area zeroed, and we have written there since this one began. Nothing
+ * else tells a ring at its very beginning from one that has just come round.
+ */
+static bool
+ring_is_ours(const struct vhostx_snapshot *s)
+{
+	return __atomic_load_n((const uint32_t *)(const void *)s->packed.device, __ATOMIC_RELAXED) != 0;
+}
+
 bool
 vhostx_journal_resume(const struct vhostx_snapshot *s)
 {
@@ -170,7 +180,7 @@ vhostx_journal_resume(const struct vhostx_snapshot *s)
 	struct journal_place p;
 	unsigned int looks = 0;
 
-	if (!batch_is_sound(s, &batch))
+	if (!ring_is_ours(s) || !batch_is_sound(s, &batch))
 		return false;
 	p = place_find(s, &batch);
 	while (!ring_agrees(s, &p)) {
