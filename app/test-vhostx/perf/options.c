@@ -82,7 +82,8 @@ perf_usage(void)
 		"                      the case's name or several, separated by |: split,rx|tx,64\n"
 		"  --drivers A,B       drivers that take turns (net_vhostx,net_vhost); the cycles of each\n"
 		"                      are divided by those of the first; a name may have devargs of its own\n"
-		"                      behind it: net_vhostx,net_vhostx+state-dir=none+mtu=9000\n"
+		"                      behind it: net_vhostx,net_vhostx+state-dir=none+mtu=9000; or offloads that\n"
+		"                      are enabled and not used: net_vhostx,net_vhostx/vlan,net_vhostx/cksum\n"
 		"  --csv FILE          append the figures\n"
 		"  --label TEXT        first column of the CSV (default)\n"
 		"  --ring N            entries of a ring (1024)\n"
@@ -164,6 +165,21 @@ parse_numeric(struct perf_options *opt, int option)
 	}
 }
 
+bool
+perf_offloads_add(const char *name, size_t len, uint64_t *rx, uint64_t *tx)
+{
+	if (len == 4 && strncmp(name, "vlan", len) == 0) {
+		*rx |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+		*tx |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	} else if (len == 5 && strncmp(name, "cksum", len) == 0) {
+		*rx |= RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+		*tx |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static int
 parse_flag(struct perf_options *opt, int option)
 {
@@ -190,12 +206,10 @@ parse_flag(struct perf_options *opt, int option)
 		opt->mode = PERF_FOOTPRINT;
 		return 0;
 	case OPT_VLAN:
-		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-		opt->tx_offloads |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+		perf_offloads_add("vlan", 4, &opt->rx_offloads, &opt->tx_offloads);
 		return 0;
 	case OPT_CKSUM:
-		opt->rx_offloads |= RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-		opt->tx_offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+		perf_offloads_add("cksum", 5, &opt->rx_offloads, &opt->tx_offloads);
 		return 0;
 	default:
 		return -EINVAL;

@@ -7,6 +7,7 @@
 #define PERF_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** Most drivers that are compared. */
@@ -54,6 +55,9 @@ struct perf_options {
  * @return 0, or -EINVAL after saying what is wrong.
  */
 int perf_options_parse(struct perf_options *opt, int argc, char **argv);
+
+/** Add the offloads that go by a name of @a len bytes, "vlan" or "cksum". @return false if there are none. */
+bool perf_offloads_add(const char *name, size_t len, uint64_t *rx, uint64_t *tx);
 
 /** Print how to use the program. */
 void perf_usage(void);

@@ -113,21 +113,36 @@ check_driver(uint16_t port, const char *driver)
 	return -ENODEV;
 }
 
+/* The offloads of all vhost ports, and those that the spec of this one names behind a "/". */
+static int
+conf_of(const struct perf_options *opt, const char *spec, struct rte_eth_conf *conf)
+{
+	const char *name = spec + strcspn(spec, "/+");
+	uint64_t rx = opt->rx_offloads, tx = opt->tx_offloads;
+
+	if (*name == '/' && !perf_offloads_add(name + 1, strcspn(name + 1, "+"), &rx, &tx)) {
+		printf("%s: offloads are vlan and cksum\n", spec);
+		return -EINVAL;
+	}
+	*conf = (struct rte_eth_conf){ .rxmode.offloads = rx, .txmode.offloads = tx };
+	return 0;
+}
+
 int
 perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *spec,
 	const struct perf_wiring *wiring)
 {
 	const struct perf_options *opt = bench->opt;
-	const struct rte_eth_conf conf = {
-		.rxmode.offloads = opt->rx_offloads,
-		.txmode.offloads = opt->tx_offloads,
-	};
 	const char *more = strchr(spec, '+');
 	char args[256], driver[32];
+	struct rte_eth_conf conf;
 	int ret;
 
 	memset(pair, 0, sizeof(*pair));
-	snprintf(driver, sizeof(driver), "%.*s", (int)strcspn(spec, "+"), spec);
+	ret = conf_of(opt, spec, &conf);
+	if (ret != 0)
+		return ret;
+	snprintf(driver, sizeof(driver), "%.*s", (int)strcspn(spec, "/+"), spec);
 	snprintf(pair->vhost_name, sizeof(pair->vhost_name), "%.20s%u", driver, bench->serial);
 	snprintf(pair->path, sizeof(pair->path), "%s/%u", bench->dir, bench->serial);
 	bench->serial++;

@@ -39,7 +39,8 @@ int perf_bench_init(struct perf_bench *bench, const struct perf_options *opt);
 void perf_bench_fini(struct perf_bench *bench);
 
 /**
- * Make a vhost port of @a spec, a driver's name and perhaps "+" and devargs, configured and started, and nothing else of the pair.
+ * Make a vhost port of @a spec, a driver's name, perhaps "/" and offloads, and perhaps "+" and devargs, configured and
+ * started, and nothing else of the pair.
  * @return 0 or -errno, after saying what is wrong; perf_pair_close() is due in both cases.
  */
 int perf_pair_open_vhost(struct perf_pair *pair, struct perf_bench *bench, const char *spec,
