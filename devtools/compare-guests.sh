@@ -4,7 +4,7 @@
 #
 # TCP, UDP and ping between Linux guests, for net_vhost and net_vhostx taking turns in one run, without and with
 # segmentation offload. QEMU emulates the guests' processors: the figures are for comparing, not for quoting.
-# Options (--rounds N, --ports plain|tso) go to app/test-vhostx/guests/compare.py.
+# Options (--rounds N, --ports plain|tso|zero-copy) go to app/test-vhostx/guests/compare.py.
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -36,16 +36,33 @@ UDP_OFFERED = "1G"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One way to configure the ports: devargs of each driver."""
+class Side:
+    """One of the two that are compared: its name here, its driver and devargs."""
 
-    name: str
+    label: str
+    driver: str
     devargs: dict
 
 
-PLAIN = Kind("plain", {OURS: {}, THEIRS: {}})
+@dataclass(frozen=True)
+class Kind:
+    """One way to configure the ports of both sides."""
+
+    name: str
+    ours: Side
+    theirs: Side
+
+    def sides(self):
+        """Both."""
+        return self.ours, self.theirs
+
+
+PLAIN = Kind("plain", Side(OURS, OURS, {}), Side(THEIRS, THEIRS, {}))
 # net_vhost loses segmentation on its way between two ports without its older flags
-TSO = Kind("tso=1", {OURS: {"tso": 1}, THEIRS: {"tso": 1, "legacy-ol-flags": 1}})
+TSO = Kind("tso=1", Side(OURS, OURS, {"tso": 1}), Side(THEIRS, THEIRS, {"tso": 1, "legacy-ol-flags": 1}))
+ZERO_COPY = Kind("tso=1, zero-copy beside copying", Side("zero-copy", OURS, {"tso": 1, "dequeue-zero-copy": 1}),
+                 Side("copying", OURS, {"tso": 1}))
+KINDS = {"plain": [PLAIN], "tso": [TSO], "both": [PLAIN, TSO], "zero-copy": [ZERO_COPY]}
 
 
 @dataclass(frozen=True)
@@ -71,18 +88,22 @@ METRICS = [
 
 
 def measure(rig, kind, rounds):
-    """{(metric name, driver): [a value each round]} for one kind of ports."""
-    drivers = (OURS, THEIRS)
-    rig.host_of([(driver, kind.devargs[driver]) for driver in drivers for _ in range(2)])
+    """{(metric name, side's label): [a value each round]} for one kind of ports."""
+    sides = kind.sides()
+    rig.host_of([(side.driver, side.devargs) for side in sides for _ in range(2)])
     guests = [rig.guest(port) for port in range(4)]
-    pairs = {driver: rig.introduce(guests[2 * number:2 * number + 2])
-             for number, driver in enumerate(drivers)}
-    values = {(metric.name, driver): [] for metric in METRICS for driver in drivers}
+    pairs = {side.label: rig.introduce(guests[2 * number:2 * number + 2])
+             for number, side in enumerate(sides)}
+    values = {(metric.name, side.label): [] for metric in METRICS for side in sides}
     for number in range(rounds):
         # who is first changes: the second of a pair has the warmer machine
         for metric in METRICS:
-            for driver in drivers[::1 if number % 2 else -1]:
-                values[metric.name, driver].append(metric.measure(*pairs[driver]))
+            for side in sides[::1 if number % 2 else -1]:
+                values[metric.name, side.label].append(metric.measure(*pairs[side.label]))
+    if kind is ZERO_COPY:
+        lent = rig.pmd.xstats(0)["rx_q0_zc_packets"]
+        assert lent > 0, "nothing was lent"
+        print(f"{lent} packets of the first guest were lent, of {rig.pmd.stats(0)['rx_packets']}")
     rig.end_guests()
     rig.pmd.quit()
     return values
@@ -103,10 +124,11 @@ def spread(values):
 def report(kind, values):
     """Print one kind's figures; names of the metrics in which net_vhostx is below."""
     below = []
-    print(f"\n{kind.name}: middle (least to most) of {len(values['TCP', OURS])} rounds")
-    print(f"{'':17s}{OURS:>28s}{THEIRS:>28s}  times better, middle (least to most)")
+    labels = kind.ours.label, kind.theirs.label
+    print(f"\n{kind.name}: middle (least to most) of {len(values['TCP', labels[0]])} rounds")
+    print(f"{'':17s}{labels[0]:>28s}{labels[1]:>28s}  times better, middle (least to most)")
     for metric in METRICS:
-        ours, theirs = values[metric.name, OURS], values[metric.name, THEIRS]
+        ours, theirs = (values[metric.name, label] for label in labels)
         ratios = [metric.ratio(*pair) for pair in zip(ours, theirs)]
         print(f"{metric.name:9s}{metric.unit:8s}{spread(ours):>28s}{spread(theirs):>28s}  {spread(ratios)}", flush=True)
         if is_below(ratios):
@@ -128,8 +150,9 @@ def parse_arguments():
     parser.add_argument("--plugin", type=Path, required=True, help="path of librte_net_vhostx.so")
     parser.add_argument("--testpmd", default=shutil.which("dpdk-testpmd"), help="the testpmd to run")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--ports", choices=["plain", "tso", "both"], default="both",
-                        help="without segmentation offload, with it, or one after the other (default)")
+    parser.add_argument("--ports", choices=KINDS, default="both",
+                        help="without segmentation offload, with it, or one after the other (default); or "
+                             "zero-copy ports beside copying ones, both net_vhostx with tso=1")
     return parser.parse_args()
 
 
@@ -142,7 +165,7 @@ def main():
         return 2
     setup = Setup(OURS, options.plugin.resolve(), options.testpmd, False)
     faults, results = [], []
-    for kind in {"plain": [PLAIN], "tso": [TSO], "both": [PLAIN, TSO]}[options.ports]:
+    for kind in KINDS[options.ports]:
         folder = Path(tempfile.mkdtemp(prefix="vxcmp-"))
         rig = GuestRig(setup, folder, image.build())
         try:
@@ -150,13 +173,14 @@ def main():
         finally:
             rig.end()
             shutil.rmtree(folder, ignore_errors=True)
-        faults += [f"below {THEIRS}: {name}" for name in report(kind, results[-1])]
+        faults += [f"below {kind.theirs.label}: {name}" for name in report(kind, results[-1])]
     if len(results) == 2:
         gain = tso_gain(*results)
         print(f"\nTCP with tso=1 is {gain:.1f} times that without")
         if gain < TSO_GAIN:
             faults.append(f"TSO gains less than {TSO_GAIN} times")
-    print("\n" + ("\n".join(faults) if faults else f"nothing is below {THEIRS} beyond the noise"))
+    other = KINDS[options.ports][0].theirs.label
+    print("\n" + ("\n".join(faults) if faults else f"nothing is below {other} beyond the noise"))
     return 1 if faults else 0
 
 
