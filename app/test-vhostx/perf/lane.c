@@ -48,6 +48,16 @@ lane_check(struct perf_lane *lane, const struct perf_case *c, struct rte_mbuf **
 	rte_pktmbuf_free_bulk(pkts, n);
 }
 
+/* The first frames of a burst, which the guest's driver has until its next one, leave the caches. */
+static void
+lane_cool(struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		for (const struct rte_mbuf *m = pkts[i]; m != NULL; m = m->next)
+			perf_cache_flush(rte_pktmbuf_mtod(m, const void *), m->data_len);
+	}
+}
+
 /* The guest sends a burst; returns how many frames are on the ring. */
 static uint16_t
 lane_guest_send(struct perf_lane *lane, const struct perf_case *c)
@@ -56,6 +66,8 @@ lane_guest_send(struct perf_lane *lane, const struct perf_case *c)
 	const uint16_t n = perf_frames_make(lane->bench->guest_pool, pkts, c->burst, c->size, lane->seq);
 	const uint16_t sent = rte_eth_tx_burst(lane->virtio, lane->queue, pkts, n);
 
+	if (lane->bench->opt->cold)
+		lane_cool(pkts, sent);
 	rte_pktmbuf_free_bulk(&pkts[sent], n - sent);
 	return sent;
 }

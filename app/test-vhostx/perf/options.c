@@ -37,6 +37,7 @@ enum {
 	OPT_SEEDS,
 	OPT_REGIONS,
 	OPT_FOOTPRINT,
+	OPT_COLD,
 };
 
 static const struct option long_options[] = {
@@ -61,6 +62,7 @@ static const struct option long_options[] = {
 	{ "seeds", required_argument, NULL, OPT_SEEDS },
 	{ "regions", required_argument, NULL, OPT_REGIONS },
 	{ "footprint", no_argument, NULL, OPT_FOOTPRINT },
+	{ "cold", no_argument, NULL, OPT_COLD },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -89,6 +91,8 @@ perf_usage(void)
 		"  --ring N            entries of a ring (1024)\n"
 		"  --slots N           turns of each driver in a case (41; 21 if --quick; half of that on two cores)\n"
 		"  --slot-frames N     frames in a turn (6400); one core\n"
+		"  --cold              with the guest's frames out of the cache when they are received, as if\n"
+		"                      another core had written them; one core, x86\n"
 		"  --slot-ms N         length of a turn (100; 50 if --quick); two cores\n"
 		"  --seeds N           frames that go round (512); two cores, fwd\n"
 		"  --vhost-args ARGS   devargs added to the vhost ports\n"
@@ -204,6 +208,9 @@ parse_flag(struct perf_options *opt, int option)
 		return 0;
 	case OPT_FOOTPRINT:
 		opt->mode = PERF_FOOTPRINT;
+		return 0;
+	case OPT_COLD:
+		opt->cold = true;
 		return 0;
 	case OPT_VLAN:
 		perf_offloads_add("vlan", 4, &opt->rx_offloads, &opt->tx_offloads);

@@ -42,6 +42,7 @@ struct perf_options {
 	const char *virtio_args;  /**< devargs added to every virtio-user port; NULL: none */
 	uint16_t ring;            /**< entries of every ring */
 	unsigned int slots;       /**< turns that each driver has in a case */
+	bool cold;                /**< the guest's frames are in no cache when they are received; one core */
 	uint32_t slot_frames;     /**< frames in a turn, about; one core */
 	unsigned int slot_ms;     /**< how long a turn takes; two cores */
 	unsigned int regions;     /**< of guest memory, 2 to PERF_REGIONS_MAX; regions */
