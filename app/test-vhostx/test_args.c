@@ -285,7 +285,7 @@ test_args_unknown_key(void **state)
 	(void)state;
 	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
 		"allowed are: iface queues client linear-buffer ext-buffer tso legacy-ol-flags dequeue-zero-copy "
-		"zc-threshold zc-inflight zc-deadline mac mtu numa owner group mode state-dir\n");
+		"zc-threshold zc-inflight zc-deadline zc-dma mac mtu numa owner group mode state-dir\n");
 	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
 }
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "ring/inspect.h"
+#include "ring/zerocopy.h"
 #include "test_offload_rig.h"
 
 #define LOG_PAGE 4096u
@@ -395,6 +396,52 @@ test_ring_dirty_used_at_second_place(void **state)
 	watch_off(rig);
 }
 
+/*
+ * A zero-copy ring: what somebody writes into a lent buffer would not be in the log, so packets are copied from now
+ * on. What was lent before comes back, and that is logged.
+ */
+static void
+test_ring_dirty_zero_copy_copies(void **state)
+{
+	struct rig *rig = *state;
+	const struct vhostx_zc_conf conf = { .size = rig->v.size, .threshold = 512, .inflight = 100 };
+	struct vhostx_zc_refused refused;
+	struct rte_mbuf *before, *m;
+	uint32_t len;
+	uint16_t id;
+
+	rig->snap.zc = vhostx_zc_create(&conf);
+	assert_int_equal(vhostx_zc_adopt(rig->snap.zc, rig->table, &refused), 0);
+	rig_send(rig, 0, 1500);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &before, 1), 1);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_LENT], 1);
+	watch_on(rig);
+	rig_send(rig, 1, 1500);
+	guest_ring_publish(&rig->ring);
+	watch_start(rig);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_LOGGED], 1);
+	memset(rte_pktmbuf_mtod(m, void *), 0, m->data_len);
+	assert_true(watch_check(rig) >= 1);
+	assert_int_equal(guest_ring_get_used(&rig->ring, &id, &len), 1);
+	rte_pktmbuf_free(m);
+	rig_assert_mbuf(before, 1500, 0);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
+	assert_true(watch_check(rig) >= 1);
+	assert_int_equal(guest_ring_get_used(&rig->ring, &id, &len), 1);
+	watch_off(rig);
+	vhostx_zc_free(rig->snap.zc);
+	rig->snap.zc = NULL;
+}
+
+/* A zero-copy port does not offer IN_ORDER, and one buffer has to be left beside that which is out. */
+static bool
+lends_two(const struct rig_variant *v)
+{
+	return !v->in_order && v->size >= 8;
+}
+
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_dirty_tx_of_every_length, NULL),
 	RIG_CASE(test_ring_dirty_tx_bursts, NULL),
@@ -407,6 +454,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_dirty_rx_discards, NULL),
 	RIG_CASE(test_ring_dirty_wish_for_kicks, NULL),
 	RIG_CASE(test_ring_dirty_used_at_second_place, NULL),
+	RIG_CASE(test_ring_dirty_zero_copy_copies, lends_two),
 };
 
 int

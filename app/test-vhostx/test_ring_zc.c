@@ -21,9 +21,10 @@ use_table(struct rig *rig, uint32_t threshold, uint8_t inflight, bool linear)
 	const struct vhostx_zc_conf conf = { .size = rig->v.size, .threshold = threshold,
 		.inflight = inflight, .linear = linear };
 	struct vhostx_zc *zc = vhostx_zc_create(&conf);
+	struct vhostx_zc_refused refused;
 
 	assert_non_null(zc);
-	assert_int_equal(vhostx_zc_adopt(zc, rig->table), 0);
+	assert_int_equal(vhostx_zc_adopt(zc, rig->table, &refused), 0);
 	rig->snap.zc = zc;
 	return zc;
 }
@@ -484,6 +485,61 @@ test_ring_zc_copies_from_leaving_region(void **state)
 	drop_table(rig);
 }
 
+/* Memory that devices cannot read: somebody may send what he receives to one. */
+static void
+test_ring_zc_copies_what_devices_cannot_read(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_zc *zc = use_table(rig, 512, 100, false);
+	struct rte_mbuf *m;
+	int id;
+
+	for (uint32_t i = 0; i < zc->nr_regions; i++)
+		zc->region[i].refusal = VHOSTX_ZC_NO_DMA;
+	id = pass_one(rig, 1, LONG, &m);
+	assert_false(is_lent(rig, m));
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_NO_DMA], 1);
+	rig_assert_mbuf(m, LONG, 1);
+	rig_assert_returned(rig, id);
+	drop_table(rig);
+}
+
+/* What the bus sees of a lent packet; one that lies in two places there is copied. */
+static void
+test_ring_zc_tells_bus_addresses(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_zc *zc = use_table(rig, 512, 100, false);
+	struct vhostx_zc_region *r = &zc->region[zc->region_of[RIG_R_DATA]];
+	rte_iova_t page[RIG_DATA_LEN / RIG_SLOT_LEN];
+	struct vhostx_dma dma = { .area = { .addr = r->va, .len = r->size, .page = RIG_SLOT_LEN }, .page = page };
+	struct rte_mbuf *m;
+	bool lent;
+
+	for (uint32_t i = 0; i < RIG_NR(page); i++)
+		page[i] = 0x100000 + 2 * i * RIG_SLOT_LEN;
+	zc->dma = true;
+	r->dma = &dma;
+	for (uint32_t i = 0; i < RIG_NR(rig_lengths); i++) {
+		pass_one(rig, i, 1000 + i, &m);
+		lent = is_lent(rig, m);
+		for (const struct rte_mbuf *seg = lent ? m->next : NULL; seg != NULL; seg = seg->next) {
+			const size_t off = rte_pktmbuf_mtod(seg, uint8_t *) - r->va;
+
+			assert_int_equal(rte_pktmbuf_iova(seg),
+				page[off / RIG_SLOT_LEN] + off % RIG_SLOT_LEN);
+			assert_true(off % RIG_SLOT_LEN + seg->data_len <= RIG_SLOT_LEN);
+		}
+		rig_assert_mbuf(m, 1000 + i, i);
+		poll_nothing(rig);
+		assert_int_equal(guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }), 1);
+	}
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_LENT] + rig->queue.count.zc[VHOSTX_ZC_NO_DMA],
+		rig->queue.count.packets);
+	r->dma = NULL;
+	drop_table(rig);
+}
+
 /* Without a mbuf to attach to a packet is copied; without any it stays with the guest. */
 static void
 test_ring_zc_lives_with_empty_pool(void **state)
@@ -740,6 +796,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_splits_long_buffers, some),
 	RIG_CASE(test_ring_zc_crosses_regions, any_order),
 	RIG_CASE(test_ring_zc_copies_from_leaving_region, any_order),
+	RIG_CASE(test_ring_zc_copies_what_devices_cannot_read, any_order),
+	RIG_CASE(test_ring_zc_tells_bus_addresses, any_order),
 	RIG_CASE(test_ring_zc_lives_with_empty_pool, some),
 	RIG_CASE(test_ring_zc_stops_at_head_that_is_out, any_order),
 	RIG_CASE(test_ring_zc_disabled_returns, any_order),

@@ -48,6 +48,16 @@ struct bench {
 static const unsigned int all_regions[] = { 1, 2, 3 };
 
 static int
+adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem)
+{
+	struct vhostx_zc_refused refused;
+	const int ret = vhostx_zc_adopt(zc, mem, &refused);
+
+	assert_int_equal(refused.nr, 0);
+	return ret;
+}
+
+static int
 setup(void **state)
 {
 	const struct vhostx_zc_conf conf = { .size = SIZE, .threshold = 512, .inflight = 50 };
@@ -59,7 +69,7 @@ setup(void **state)
 	bench->mem = memory_of(3, all_regions, NULL, &bench->fd);
 	bench->zc = vhostx_zc_create(&conf);
 	assert_non_null(bench->zc);
-	assert_int_equal(vhostx_zc_adopt(bench->zc, bench->mem), 0);
+	assert_int_equal(adopt(bench->zc, bench->mem), 0);
 	*state = bench;
 	return 0;
 }
@@ -210,7 +220,7 @@ test_zerocopy_keeps_region_of_slot_alone(void **state)
 	vhostx_mem_free(bench->mem);
 	bench->mem = now;
 	assert_int_equal(vhostx_map_count(), 3);
-	assert_int_equal(vhostx_zc_adopt(bench->zc, now), 0);
+	assert_int_equal(adopt(bench->zc, now), 0);
 	assert_int_equal(vhostx_map_count(), 2);
 	*byte = 1;
 	assert_int_equal(vhostx_zc_leaving(bench->zc), 1);
@@ -231,7 +241,7 @@ test_zerocopy_counts_both_regions_of_a_slot(void **state)
 
 	vhostx_mem_free(bench->mem);
 	bench->mem = memory_of(1, kept, NULL, &bench->fd);
-	assert_int_equal(vhostx_zc_adopt(bench->zc, bench->mem), 0);
+	assert_int_equal(adopt(bench->zc, bench->mem), 0);
 	assert_int_equal(vhostx_map_count(), 3);
 	give_back(slot);
 	assert_true(vhostx_zc_is_back(bench->zc));
@@ -249,16 +259,16 @@ test_zerocopy_follows_memory_to_and_fro(void **state)
 
 	for (uint32_t i = 0; i < 4; i++) {
 		slot[0] = lend(bench, 0, 0, -1, 1);
-		assert_int_equal(vhostx_zc_adopt(bench->zc, i % 2 == 0 ? second : bench->mem), 0);
+		assert_int_equal(adopt(bench->zc, i % 2 == 0 ? second : bench->mem), 0);
 		assert_int_equal(vhostx_zc_leaving(bench->zc), 0);
 		give_back(slot[0]);
 		assert_true(vhostx_zc_is_back(bench->zc));
 	}
 	vhostx_zc_leave(bench->zc, bench->mem->range[0].va);
-	assert_true(bench->zc->region[bench->zc->region_of[0]].leaving);
+	assert_true(bench->zc->region[bench->zc->region_of[0]].refusal == VHOSTX_ZC_LEAVING);
 	/* It is adopted all the same: whatever left it alone came back to it. */
-	assert_int_equal(vhostx_zc_adopt(bench->zc, bench->mem), 0);
-	assert_false(bench->zc->region[bench->zc->region_of[0]].leaving);
+	assert_int_equal(adopt(bench->zc, bench->mem), 0);
+	assert_false(bench->zc->region[bench->zc->region_of[0]].refusal == VHOSTX_ZC_LEAVING);
 	vhostx_mem_free(second);
 }
 
@@ -309,7 +319,7 @@ test_zerocopy_takes_odd_sizes(void **state)
 		vhostx_zc_free(bench->zc);
 		bench->zc = vhostx_zc_create(&conf);
 		assert_non_null(bench->zc);
-		assert_int_equal(vhostx_zc_adopt(bench->zc, bench->mem), 0);
+		assert_int_equal(adopt(bench->zc, bench->mem), 0);
 		assert_false(vhostx_zc_is_out(bench->zc, sizes[i]));
 		assert_true(vhostx_zc_is_back(bench->zc));
 		if (sizes[i] == 0)

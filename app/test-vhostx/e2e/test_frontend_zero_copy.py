@@ -68,6 +68,11 @@ def guest_mappings(host):
     return sum("memfd:guest" in line for line in maps.splitlines())
 
 
+def registered(host):
+    """Memory regions that testpmd's EAL was told of: it keeps a file for each."""
+    return len(list(Path(host.pmd.runtime_dir).rglob("fbarray_extmem_*")))
+
+
 def frames(count, length=1000, number=0):
     """Frames that are lent."""
     return [make_frame(length - i % 50, number + i) for i in range(count)]
@@ -86,6 +91,41 @@ def arrive(frontend, sent):
     """The kept frames come, as they were."""
     for frame in sent:
         assert frontend.recv(0, timeout=4) == frame
+
+
+# Devices may read what is lent
+
+
+@formats
+def test_memory_is_registered_for_devices(keeper, packed):
+    """Until the last packet is freed, which is after the front-end has gone."""
+    with keeper.frontend(packed=packed) as frontend:
+        sent = frames(10)
+        keep(keeper, frontend, sent)
+        assert registered(keeper) == 1
+    assert registered(keeper) == 1
+    wait_until(lambda: registered(keeper) == 0, 5, "the memory is registered no more")
+
+
+@formats
+def test_more_regions_than_can_be_registered(passing, packed):
+    """The EAL has 128 lists: packets in other regions are copied, which the log tells."""
+    passing.ensure()
+    memory = Memory([Region(i << 21, 1 << 16 if i else 8 << 20, user=(1 << 40) + (i << 24))
+                     for i in [0, *range(4, 304)]])
+    with passing.frontend(memory=memory, packed=packed, add_regions=True) as frontend:
+        passing.pmd.wait_log(r"packets in \d+ of 301 memory regions of the guest are copied.*fewer and larger")
+        assert 100 < registered(passing) < 128  # the EAL's own memory has some
+        pool = frontend.tx[0].pool
+        for name, region in [("rx_q0_zc_packets", memory.regions[0]), ("rx_q0_zc_copied_no_dma", memory.regions[-1])]:
+            places = iter(range(region.end - (1 << 15), region.end, 2048))
+            pool._spare, pool.place = {}, lambda memory, length, places=places: next(places)
+            before = passing.pmd.xstats(0)[name]
+            frontend.echo(0, frames(10))
+            assert passing.pmd.xstats(0)[name] == before + 10
+            frontend.flush(0)
+    wait_until(lambda: registered(passing) == 0, 5, "the memory is registered no more")
+    memory.close()
 
 
 # The guest goes on

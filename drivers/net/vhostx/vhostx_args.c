@@ -59,6 +59,7 @@ static const struct args_key args_keys[] = {
 	{ "zc-threshold", ARGS_ZC, 0 },
 	{ "zc-inflight", ARGS_ZC, 0 },
 	{ "zc-deadline", ARGS_ZC, 0 },
+	{ "zc-dma", ARGS_FLAG, offsetof(struct vhostx_args, zc_dma) },
 	{ "mac", ARGS_MAC, 0 },
 	{ "mtu", ARGS_MTU, 0 },
 	{ "numa", ARGS_NUMA, 0 },
@@ -399,6 +400,7 @@ vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str)
 	args->zc_threshold = VHOSTX_ZC_THRESHOLD;
 	args->zc_inflight = VHOSTX_ZC_INFLIGHT_PERCENT;
 	args->zc_deadline = VHOSTX_ZC_DEADLINE;
+	args->zc_dma = true;
 	args->perm = (struct vhostx_sock_perm){ .owner = -1, .group = -1, .mode = -1 };
 
 	/* No list of keys is given: rte_kvargs_parse() would not tell which key is wrong. */

@@ -38,6 +38,7 @@
 	"zc-threshold=<bytes> " \
 	"zc-inflight=<1-100> " \
 	"zc-deadline=<ms> " \
+	"zc-dma=<0|1> " \
 	"mac=<xx:xx:xx:xx:xx:xx> " \
 	"mtu=<68-65535> " \
 	"numa=<node> " \
@@ -59,7 +60,8 @@ struct vhostx_args {
 	uint32_t zc_threshold;  /**< bytes of a packet from which on it is not copied */
 	uint8_t zc_inflight;    /**< percent of a ring that may be out */
 	uint32_t zc_deadline;   /**< ms that the front-end may be kept waiting for packets that are out */
-	bool zc_tuned;          /**< one of these three was given */
+	bool zc_dma;            /**< what is not copied may go to physical devices; default 1 */
+	bool zc_tuned;          /**< one of the three numbers was given */
 	bool has_mac;                 /**< mac was given */
 	struct rte_ether_addr mac;    /**< of the port; default 56:48:4f:53:54 and the port's id */
 	uint16_t mtu;                 /**< that the port begins with, RTE_ETHER_MIN_MTU on; default 0: 1500 */

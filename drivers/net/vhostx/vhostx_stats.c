@@ -66,6 +66,7 @@ static const struct vhostx_stat stats[] = {
 	{ "zc_copied_offload", AT(zc[VHOSTX_ZC_OFFLOAD]), VHOSTX_WAY_RX },
 	{ "zc_copied_held", AT(zc[VHOSTX_ZC_HELD]), VHOSTX_WAY_RX },
 	{ "zc_copied_no_mbuf", AT(zc[VHOSTX_ZC_NO_MBUF]), VHOSTX_WAY_RX },
+	{ "zc_copied_no_dma", AT(zc[VHOSTX_ZC_NO_DMA]), VHOSTX_WAY_RX },
 	{ "zc_completed_early", AT(zc_early), VHOSTX_WAY_RX },
 };
 

@@ -122,6 +122,16 @@ zc_reap_old(struct vhostx_port *port)
 
 /* --- the life of a ring ---------------------------------------------------------------------------- */
 
+/*
+ * virtio-user holds the lock of the EAL's list of memory while it waits for its back-end to answer; registering
+ * takes that lock. In another process it is another lock.
+ */
+static const char *
+zc_no_dma(const struct vhostx_port *port)
+{
+	return vhostx_sock_is_own(port->sock) ? "the front-end is in this process" : NULL;
+}
+
 static struct vhostx_zc *
 zc_create(struct vhostx_port *port, const struct vhostx_port_ring *r)
 {
@@ -130,6 +140,8 @@ zc_create(struct vhostx_port *port, const struct vhostx_port_ring *r)
 		.threshold = port->args.zc_threshold,
 		.inflight = port->args.zc_inflight,
 		.linear = port->args.linear_buffer,
+		.dma = port->args.zc_dma,
+		.no_dma = zc_no_dma(port),
 	};
 	struct vhostx_zc *zc = vhostx_zc_create(&conf);
 
@@ -144,11 +156,24 @@ zc_create(struct vhostx_port *port, const struct vhostx_port_ring *r)
 	return zc;
 }
 
+/* Say once for each memory that some of it is copied from. */
+static void
+zc_tell_refused(struct vhostx_port *port, const struct vhostx_zc_refused *refused)
+{
+	if (refused->nr == 0 || port->zc.refused_of == port->be.mem_changes)
+		return;
+	port->zc.refused_of = port->be.mem_changes;
+	VHOSTX_LOG(WARNING, port->name, "packets in %u of %u memory regions of the guest are copied, physical devices "
+		"could not read them: %s; or give zc-dma=0 if no packet goes to one", refused->nr,
+		port->be.mem->nr, refused->why);
+}
+
 void
 vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
 	struct vhostx_zc_ring *z = &r->zc;
+	struct vhostx_zc_refused refused;
 
 	if (port->zc.timer == NULL || idx % 2 == 0)
 		return;
@@ -159,7 +184,7 @@ vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 	}
 	if (z->zc == NULL)
 		z->zc = zc_create(port, r);
-	if (z->zc == NULL || vhostx_zc_adopt(z->zc, port->be.mem) != 0) {
+	if (z->zc == NULL || vhostx_zc_adopt(z->zc, port->be.mem, &refused) != 0) {
 		VHOSTX_LOG(WARNING, port->name, "ring %u copies: no memory for a table of its %u entries",
 			idx, r->snap.size);
 		if (z->zc != NULL)
@@ -167,6 +192,7 @@ vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 		z->zc = NULL;
 		return;
 	}
+	zc_tell_refused(port, &refused);
 	r->snap.zc = z->zc;
 	z->at = r->snap;
 }

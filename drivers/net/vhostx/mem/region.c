@@ -9,13 +9,16 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <linux/mempolicy.h>
 
 #include <rte_bitops.h>
 
+#include "dma.h"
 #include "region.h"
 
 struct vhostx_map {
@@ -28,6 +31,10 @@ struct vhostx_map {
 	size_t len;                    /* bytes from addr that are mapped */
 	uint8_t *va;                   /* the region's first byte, at or after addr */
 	bool sealed;                   /* the file cannot shrink: no access can raise SIGBUS */
+	bool hugetlbfs;                /* the file is there */
+	size_t page;                   /* bytes, of the file */
+	struct vhostx_dma *dma;        /* what devices know of it; NULL: nothing; the cold side's */
+	const char *no_dma;            /* why they may not; NULL: nobody asked, or they may */
 };
 
 /* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
@@ -90,24 +97,49 @@ map_is_same(const struct vhostx_map *map, const struct vhostx_region_desc *desc,
 		map->dev == st->st_dev && map->ino == st->st_ino;
 }
 
+/* Mappings as large as that begin at a border of that: the EAL describes them in few pieces. */
+#define MAP_BORDER ((size_t)2 << 20)
+
+/* Addresses for a mapping that begins at a border; NULL: any will do. */
+static void *
+map_reserve(size_t len, uint64_t align)
+{
+	const size_t room = len + MAP_BORDER;
+	uint8_t *addr, *at;
+
+	if (len < MAP_BORDER || align >= MAP_BORDER)
+		return NULL;
+	addr = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (addr == MAP_FAILED)
+		return NULL;
+	at = RTE_PTR_ALIGN_CEIL(addr, MAP_BORDER);
+	if (at != addr)
+		munmap(addr, at - addr);
+	munmap(at + len, MAP_BORDER - (at - addr));
+	return at;
+}
+
 /*
  * Map a shared file. In a process that has locked its memory (mlockall(MCL_FUTURE), as testpmd does), mmap would
  * bring every page in before it returns: seconds for a large guest, for which all ports wait, and all memory of the
  * machine for a front-end that lies with a sparse file. Pages without access are not brought in.
  */
 static void *
-map_open(int fd, uint64_t start, size_t len)
+map_open(int fd, uint64_t start, size_t len, uint64_t align)
 {
-	void *addr = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, start);
-	int err;
+	void *place = map_reserve(len, align);
+	void *addr = mmap(place, len, PROT_NONE, MAP_SHARED | (place == NULL ? 0 : MAP_FIXED), fd, start);
+	int err = errno;
 
-	if (addr == MAP_FAILED)
-		return addr;
-	munlock(addr, len);
-	if (mprotect(addr, len, PROT_READ | PROT_WRITE) == 0)
-		return addr;
-	err = errno;
-	munmap(addr, len);
+	if (addr != MAP_FAILED) {
+		munlock(addr, len);
+		if (mprotect(addr, len, PROT_READ | PROT_WRITE) == 0)
+			return addr;
+		err = errno;
+		place = addr;
+	}
+	if (place != NULL)
+		munmap(place, len);
 	errno = err;
 	return MAP_FAILED;
 }
@@ -122,6 +154,7 @@ map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
 	const uint64_t skip = desc->mmap_offset - start;
 	const int seals = fcntl(fd, F_GET_SEALS);
 	struct vhostx_map *map = calloc(1, sizeof(*map));
+	struct statfs fs;
 	int err;
 
 	if (map == NULL) {
@@ -129,7 +162,7 @@ map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
 		return -ENOMEM;
 	}
 	map->len = RTE_ALIGN_CEIL(skip + desc->size, align);
-	map->addr = map_open(fd, start, map->len);
+	map->addr = map_open(fd, start, map->len, align);
 	if (map->addr == MAP_FAILED) {
 		err = errno;
 		*why = map_why(err);
@@ -143,6 +176,8 @@ map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
 	map->ino = st->st_ino;
 	map->va = (uint8_t *)map->addr + skip;
 	map->sealed = seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+	map->hugetlbfs = fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+	map->page = align;
 	__atomic_fetch_add(&map_live, 1, __ATOMIC_RELAXED);
 	*out = map;
 	return 0;
@@ -499,6 +534,31 @@ vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map,
 	return ret;
 }
 
+int
+vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why)
+{
+	const struct vhostx_dma_area area = {
+		.addr = map->addr, .len = map->len, .page = map->page, .hugetlbfs = map->hugetlbfs,
+	};
+	int ret = 0;
+
+	*dma = NULL;
+	if (map->no_dma != NULL) {
+		*why = map->no_dma;
+		return -ENOTSUP;
+	}
+	if (map->dma != NULL) {
+		ret = vhostx_dma_map(map->dma, why);
+	} else {
+		ret = vhostx_dma_register(&area, &map->dma, why);
+		if (ret != 0)
+			map->no_dma = *why;
+	}
+	if (ret == 0)
+		*dma = map->dma;
+	return ret;
+}
+
 void *
 vhostx_map_va(const struct vhostx_map *map)
 {
@@ -511,6 +571,7 @@ vhostx_map_put(struct vhostx_map *map)
 	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
 	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
+	vhostx_dma_unregister(map->dma);
 	munmap(map->addr, map->len);
 	free(map);
 	__atomic_fetch_sub(&map_live, 1, __ATOMIC_RELAXED);

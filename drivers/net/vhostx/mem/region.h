@@ -31,6 +31,9 @@ struct vhostx_region_desc {
  */
 struct vhostx_map;
 
+/** What devices know of a mapping: dma.h. */
+struct vhostx_dma;
+
 /** The hot part of a region: what a burst needs to translate an address. */
 struct vhostx_range {
 	uint64_t gpa;  /**< first guest-physical address */
@@ -124,6 +127,15 @@ bool vhostx_mem_place(const struct vhostx_mem *mem, const void *va, struct vhost
  *   fstat or mmap.
  */
 int vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why);
+
+/**
+ * Register a mapping for devices, once; undone before it is unmapped. By the cold side: one thread at a time.
+ *
+ * @param dma  set to where devices see it, valid as long as the mapping; NULL on error.
+ * @param why  set to a sentence for the log on error.
+ * @return 0, or a -errno. What could not be registered is not tried again.
+ */
+int vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why);
 
 /** Where the first byte that a mapping was asked for is in this process. */
 void *vhostx_map_va(const struct vhostx_map *map);

@@ -40,28 +40,50 @@ rx_lender_fill(struct vhostx_queue *q, struct rx_lender *l, uint16_t n)
 	return true;
 }
 
+/* Where devices see a piece. RTE_BAD_IOVA: nowhere, or in several places. */
+static __rte_always_inline rte_iova_t
+rx_piece_iova(const struct vhostx_zc *zc, const uint8_t *va, uint32_t len, uint16_t region)
+{
+	const struct vhostx_dma *dma = zc->region[region].dma;
+
+	return dma == NULL ? RTE_BAD_IOVA : vhostx_dma_iova(dma, va, len);
+}
+
 /* Put a piece of guest memory behind @a m. */
 static __rte_always_inline void
 rx_lend_piece(const struct vhostx_zc *zc, struct vhostx_zc_slot *slot, struct rte_mbuf *m,
 	uint8_t *va, uint16_t len, uint16_t region)
 {
-	const struct vhostx_zc_region *r = &zc->region[region];
-	const rte_iova_t iova = r->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : r->iova + (va - r->va);
-
-	rte_pktmbuf_attach_extbuf(m, va, iova, len, &slot->shinfo);
+	rte_pktmbuf_attach_extbuf(m, va, rx_piece_iova(zc, va, len, region), len, &slot->shinfo);
 	m->data_len = len;
+}
+
+/* May a piece be lent, as far as its region tells? */
+static __rte_always_inline enum vhostx_zc_reason
+rx_judge_piece(const struct vhostx_zc *zc, const uint8_t *va, uint32_t len, uint16_t region)
+{
+	const uint8_t refusal = __atomic_load_n(&zc->region[region].refusal, __ATOMIC_RELAXED);
+
+	if (unlikely(refusal != VHOSTX_ZC_LENT))
+		return refusal;
+	if (zc->dma && unlikely(rx_piece_iova(zc, va, len, region) == RTE_BAD_IOVA))
+		return VHOSTX_ZC_NO_DMA;
+	return VHOSTX_ZC_LENT;
 }
 
 /* Note the region of a piece. */
 static enum vhostx_zc_reason
-rx_plan_region(const struct vhostx_snapshot *s, struct rx_plan *plan, uint16_t region)
+rx_plan_region(const struct vhostx_snapshot *s, struct rx_plan *plan, const uint8_t *va, uint32_t len)
 {
+	const uint16_t region = vhostx_zc_region_at(s, va);
+	enum vhostx_zc_reason reason;
 	uint32_t i = 0;
 
 	if (region == VHOSTX_ZC_NOWHERE)
 		return VHOSTX_ZC_SHAPE;
-	if (__atomic_load_n(&s->zc->region[region].leaving, __ATOMIC_RELAXED))
-		return VHOSTX_ZC_LEAVING;
+	reason = rx_judge_piece(s->zc, va, len, region);
+	if (reason != VHOSTX_ZC_LENT)
+		return reason;
 	while (i < VHOSTX_ZC_REGIONS && plan->region[i] != region &&
 			plan->region[i] != VHOSTX_ZC_NOWHERE)
 		i++;
@@ -79,8 +101,7 @@ rx_plan_pieces(const struct vhostx_snapshot *s, struct vhostx_cursor at, uint32_
 	*plan = (struct rx_plan){ .region = { VHOSTX_ZC_NOWHERE, VHOSTX_ZC_NOWHERE } };
 	while (left != 0) {
 		const uint32_t part = RTE_MIN(left, at.len);
-		const enum vhostx_zc_reason reason =
-			rx_plan_region(s, plan, vhostx_zc_region_at(s, at.va));
+		const enum vhostx_zc_reason reason = rx_plan_region(s, plan, at.va, part);
 
 		if (reason != VHOSTX_ZC_LENT)
 			return reason;
@@ -148,10 +169,11 @@ rx_lend_single(struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
 	const uint16_t region[] = { vhostx_zc_region_at(s, c->va), VHOSTX_ZC_NOWHERE };
 	const uint32_t head = s->zc->linear ? 0 : VHOSTX_ZC_HEADER;
 	uint8_t *va = c->va + s->hdr_len;
+	const enum vhostx_zc_reason reason = rx_judge_piece(s->zc, va + head, len - head, region[0]);
 	struct rte_mbuf *seg = m;
 
-	if (unlikely(__atomic_load_n(&s->zc->region[region[0]].leaving, __ATOMIC_RELAXED)))
-		return VHOSTX_ZC_LEAVING;
+	if (unlikely(reason != VHOSTX_ZC_LENT))
+		return reason;
 	if (likely(head != 0)) {
 		if (unlikely(l->nb == 0))
 			return VHOSTX_ZC_NO_MBUF;

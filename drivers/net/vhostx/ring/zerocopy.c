@@ -33,6 +33,8 @@ vhostx_zc_create(const struct vhostx_zc_conf *conf)
 	zc->size = conf->size;
 	zc->nr_groups = groups;
 	zc->linear = conf->linear;
+	zc->dma = conf->dma;
+	zc->no_dma = conf->no_dma;
 	zc->limit = (uint32_t)conf->size * conf->inflight / 100;
 	/* Nothing is left to attach of a packet that is all header. */
 	zc->threshold = conf->linear ? conf->threshold :
@@ -69,8 +71,23 @@ zc_find_region(const struct vhostx_zc *zc, const struct vhostx_range *range)
 	return unused;
 }
 
+/* May it be lent from? If devices have to read it, it is registered for that. */
+static enum vhostx_zc_reason
+zc_refusal(const struct vhostx_zc *zc, struct vhostx_zc_region *r, struct vhostx_zc_refused *refused)
+{
+	if (!zc->dma || r->map == NULL)
+		return VHOSTX_ZC_LENT;
+	if (zc->no_dma != NULL)
+		refused->why = zc->no_dma;
+	else if (vhostx_map_register(r->map, &r->dma, &refused->why) == 0)
+		return VHOSTX_ZC_LENT;
+	refused->nr++;
+	return VHOSTX_ZC_NO_DMA;
+}
+
 static void
-zc_take_region(struct vhostx_zc *zc, const struct vhostx_mem *mem, uint32_t i)
+zc_take_region(struct vhostx_zc *zc, const struct vhostx_mem *mem, uint32_t i,
+	struct vhostx_zc_refused *refused)
 {
 	const uint32_t at = zc_find_region(zc, &mem->range[i]);
 	struct vhostx_zc_region *r = &zc->region[at];
@@ -82,16 +99,15 @@ zc_take_region(struct vhostx_zc *zc, const struct vhostx_mem *mem, uint32_t i)
 			.va = mem->range[i].va,
 			.size = mem->range[i].size,
 			.map = mem->map == NULL ? NULL : vhostx_mem_hold(mem, mem->range[i].va),
-			.iova = RTE_BAD_IOVA,
 		};
 	}
 	r->current = true;
-	r->leaving = false;
+	r->refusal = zc_refusal(zc, r, refused);
 	zc->region_of[i] = at;
 }
 
 int
-vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem)
+vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem, struct vhostx_zc_refused *refused)
 {
 	struct vhostx_zc_region *region;
 	uint16_t *region_of;
@@ -108,10 +124,11 @@ vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem)
 	zc->region_of = region_of;
 	for (uint32_t i = 0; i < zc->nr_regions; i++) {
 		zc->region[i].current = false;
-		zc->region[i].leaving = true;
+		zc->region[i].refusal = VHOSTX_ZC_LEAVING;
 	}
+	*refused = (struct vhostx_zc_refused){ 0 };
 	for (uint32_t i = 0; i < mem->nr; i++)
-		zc_take_region(zc, mem, i);
+		zc_take_region(zc, mem, i, refused);
 	vhostx_zc_trim(zc);
 	return 0;
 }
@@ -121,7 +138,7 @@ vhostx_zc_leave(struct vhostx_zc *zc, const uint8_t *va)
 {
 	for (uint32_t i = 0; i < zc->nr_regions; i++) {
 		if (zc->region[i].va == va)
-			__atomic_store_n(&zc->region[i].leaving, true, __ATOMIC_RELAXED);
+			__atomic_store_n(&zc->region[i].refusal, VHOSTX_ZC_LEAVING, __ATOMIC_RELAXED);
 	}
 }
 
@@ -131,7 +148,7 @@ vhostx_zc_leaving(const struct vhostx_zc *zc)
 	uint32_t out = 0;
 
 	for (uint32_t i = 0; i < zc->nr_regions; i++) {
-		if (__atomic_load_n(&zc->region[i].leaving, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&zc->region[i].refusal, __ATOMIC_RELAXED) == VHOSTX_ZC_LEAVING)
 			out += __atomic_load_n(&zc->region[i].out, __ATOMIC_RELAXED);
 	}
 	return out;

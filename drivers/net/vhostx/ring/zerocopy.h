@@ -13,6 +13,7 @@
 #include <rte_common.h>
 #include <rte_mbuf_core.h>
 
+#include "../mem/dma.h"
 #include "../mem/region.h"
 
 /** Bytes at the beginning of a packet that are copied, so that they can be read and changed in peace. */
@@ -41,6 +42,7 @@ enum vhostx_zc_reason {
 	VHOSTX_ZC_OFFLOAD,  /**< an offload needs the bytes */
 	VHOSTX_ZC_HELD,     /**< too much of the ring's earlier lives is still out */
 	VHOSTX_ZC_NO_MBUF,  /**< no mbuf to attach it to */
+	VHOSTX_ZC_NO_DMA,   /**< devices could not read it */
 	VHOSTX_ZC_REASONS,
 };
 
@@ -72,10 +74,10 @@ struct vhostx_zc_region {
 	uint8_t *va;            /**< first byte; with size what tells regions apart */
 	uint64_t size;          /**< bytes */
 	struct vhostx_map *map; /**< the reference that keeps it mapped; NULL: none, or given back */
-	rte_iova_t iova;        /**< of the first byte; RTE_BAD_IOVA: devices cannot read it */
+	const struct vhostx_dma *dma; /**< where devices see it; NULL: nowhere */
 	uint32_t out;           /**< slots with a buffer in it; atomic */
 	bool current;           /**< in the memory that was adopted last; the cold side's */
-	bool leaving;           /**< nothing more is lent from it; atomic */
+	uint8_t refusal;        /**< why nothing is lent from it: VHOSTX_ZC_LEAVING, VHOSTX_ZC_NO_DMA; 0: it is; atomic */
 };
 
 /**
@@ -96,6 +98,8 @@ struct vhostx_zc {
 	uint16_t nr_groups;              /**< of states, the last one may be short */
 	bool held;                       /**< copy all: too much of earlier lives is out; atomic */
 	bool linear;                     /**< lend whole packets in one segment, copy no header */
+	bool dma;                        /**< devices have to be able to read what is lent */
+	const char *no_dma;              /**< why they never are; NULL: memory is registered for them */
 	bool tell;                       /**< the cold side sleeps: tell it of the next slot; both sides, atomic, L */
 	uint32_t threshold;              /**< bytes of a packet from which on it is lent */
 	uint32_t limit;                  /**< ring entries that may be out */
@@ -122,16 +126,25 @@ struct vhostx_zc_conf {
 	uint32_t threshold; /**< bytes of a packet from which on it is lent */
 	uint8_t inflight;   /**< percent of the ring that may be out */
 	bool linear;        /**< packets have one segment */
+	bool dma;           /**< register memory for devices, and lend no other */
+	const char *no_dma; /**< why none can be registered; NULL: it can */
 };
 
 /** Make a table that lends from no memory yet. @return NULL: no memory for it. */
 struct vhostx_zc *vhostx_zc_create(const struct vhostx_zc_conf *conf);
 
+/** Regions that nothing is lent from because devices could not read it. */
+struct vhostx_zc_refused {
+	uint32_t nr;     /**< how many */
+	const char *why; /**< of the last one */
+};
+
 /**
  * Lend from the regions of @a mem from now on, and from no other. Nobody has the ring.
+ * @param refused  set to those that nothing is lent from.
  * @return 0, or -ENOMEM: nothing has changed.
  */
-int vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem);
+int vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem, struct vhostx_zc_refused *refused);
 
 /** Lend no more from the region that begins at @a va. Any time; a burst that runs may lend once more. */
 void vhostx_zc_leave(struct vhostx_zc *zc, const uint8_t *va);

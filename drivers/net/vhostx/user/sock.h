@@ -72,6 +72,9 @@ void vhostx_sock_go_on(struct vhostx_sock *sock, int ret);
 /** Is a front-end connected? The caller holds the lock. */
 bool vhostx_sock_connected(const struct vhostx_sock *sock);
 
+/** Is the front-end that is connected in this process? The caller holds the lock. */
+bool vhostx_sock_is_own(const struct vhostx_sock *sock);
+
 /**
  * Close connection and socket, remove the socket's file; the caller holds the lock. Does not call
  * disconnected(); release() comes after the caller has let the lock go, and may end the lock's life:
