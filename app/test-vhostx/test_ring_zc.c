@@ -4,50 +4,10 @@
  * rx bursts of a zero-copy ring: what is lent, what is copied, and how it comes back, on all kinds of ring,
  * with the guest's side of guest/ as the judge.
  */
-#include <pthread.h>
-#include <sched.h>
-
 #include <linux/virtio_net.h>
 
 #include "ring/lend.h"
-#include "test_offload_rig.h"
-
-#define LONG 1500u /* bytes of a packet that is lent */
-
-/* Give the rig's ring a table, as a port does that is started with these arguments. */
-static struct vhostx_zc *
-use_table(struct rig *rig, uint32_t threshold, uint8_t inflight, bool linear)
-{
-	const struct vhostx_zc_conf conf = { .size = rig->v.size, .threshold = threshold,
-		.inflight = inflight, .linear = linear };
-	struct vhostx_zc *zc = vhostx_zc_create(&conf);
-	struct vhostx_zc_refused refused;
-
-	assert_non_null(zc);
-	assert_int_equal(vhostx_zc_adopt(zc, rig->table, &refused), 0);
-	rig->snap.zc = zc;
-	return zc;
-}
-
-static void
-poll_nothing(struct rig *rig)
-{
-	struct rte_mbuf *m;
-
-	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
-}
-
-/* Everything that was lent is back. */
-static void
-drop_table(struct rig *rig)
-{
-	for (uint32_t i = 0; i <= rig->v.size / (VHOSTX_ZC_LOOK * VHOSTX_ZC_GROUP); i++)
-		poll_nothing(rig);
-	assert_int_equal(rig->snap.zc->out, 0);
-	assert_int_equal(rig->snap.zc->out_entries, 0);
-	vhostx_zc_free(rig->snap.zc);
-	rig->snap.zc = NULL;
-}
+#include "test_ring_zc.h"
 
 /* The guest sends one frame, the host receives it. Returns the id. */
 static int
@@ -709,74 +669,11 @@ test_ring_zc_soak(void **state)
 	drop_table(rig);
 }
 
-/* Packets are freed by another thread than the one that polls. */
-struct lane {
-	struct rte_mbuf *place[8]; /* NULL: free */
-	uint32_t packets;
-};
-
-static void *
-free_elsewhere(void *arg)
-{
-	struct lane *lane = arg;
-
-	for (uint32_t i = 0; i < lane->packets; i++) {
-		struct rte_mbuf **place = &lane->place[i % RIG_NR(lane->place)];
-		struct rte_mbuf *m;
-
-		while ((m = __atomic_load_n(place, __ATOMIC_ACQUIRE)) == NULL)
-			sched_yield();
-		__atomic_store_n(place, NULL, __ATOMIC_RELEASE);
-		rig_assert_mbuf(m, LONG, i % RIG_SLOTS);
-	}
-	return NULL;
-}
-
-static void
-test_ring_zc_freed_by_another_thread(void **state)
-{
-	struct rig *rig = *state;
-	struct lane lane = { .packets = 300 };
-	uint32_t back = 0, sent = 0, got = 0, len;
-	struct rte_mbuf *m;
-	pthread_t thread;
-	uint16_t id;
-
-	use_table(rig, 512, 100, false);
-	assert_int_equal(pthread_create(&thread, NULL, free_elsewhere, &lane), 0);
-	while (back < lane.packets) {
-		if (sent < lane.packets && sent - back < RIG_SLOTS &&
-				guest_ring_free(&rig->ring) >= rig_ndesc(rig)) {
-			rig_send(rig, sent % RIG_SLOTS, LONG);
-			sent++;
-			guest_ring_publish(&rig->ring);
-		}
-		if (__atomic_load_n(&lane.place[got % RIG_NR(lane.place)], __ATOMIC_ACQUIRE) == NULL &&
-				rig_rx(&rig->queue, &m, 1) == 1) {
-			__atomic_store_n(&lane.place[got % RIG_NR(lane.place)], m, __ATOMIC_RELEASE);
-			got++;
-		} else {
-			sched_yield();
-		}
-		while (guest_ring_get_used(&rig->ring, &id, &len) == 1)
-			back++;
-	}
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	drop_table(rig);
-}
-
 /* A zero-copy port does not offer IN_ORDER. */
 static bool
 any_order(const struct rig_variant *v)
 {
 	return !v->in_order;
-}
-
-/* For cases that take long: what differs for them is the format, the size and the layout. */
-static bool
-some(const struct rig_variant *v)
-{
-	return !v->in_order && v->mergeable && !v->event_idx;
 }
 
 static const struct rig_case cases[] = {
@@ -803,7 +700,6 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_disabled_returns, any_order),
 	RIG_CASE(test_ring_zc_calls_for_what_returns, any_order),
 	RIG_CASE(test_ring_zc_soak, some),
-	RIG_CASE(test_ring_zc_freed_by_another_thread, some),
 };
 
 int
