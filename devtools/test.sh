@@ -66,10 +66,9 @@ units() { # heading build-dir wrapper test-selection meson-options...
         note "none"
         return 0
     fi
-    # One at a time: some have threads that poll.
     # shellcheck disable=SC2086 # words
-    timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --num-processes 1 $selection >build/units.log 2>&1 || {
+    timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs $selection \
+        >build/units.log 2>&1 || {
         status=$?
         cat build/units.log
     }

@@ -7,6 +7,7 @@
 #ifndef TEST_RING_RIG_H
 #define TEST_RING_RIG_H
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,10 +116,14 @@ rig_eal(void)
 	char arg[][24] = { "test", "--no-huge", "--no-shconf", "--no-pci", "-m", "128", "-l", "0",
 		"--log-level=error", "--no-telemetry" };
 	char *argv[RIG_NR(arg)];
+	cpu_set_t cpus;
 
 	for (size_t i = 0; i < RIG_NR(arg); i++)
 		argv[i] = arg[i];
-	if (rte_eal_init(RIG_NR(arg), argv) < 0)
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || rte_eal_init(RIG_NR(arg), argv) < 0)
+		exit(1);
+	/* The EAL binds its lcore to a CPU; several tests run at a time. */
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
 		exit(1);
 	rig_pool = rte_pktmbuf_pool_create("rig", RIG_MBUFS, 64, 0,
 		RIG_ROOM + RTE_PKTMBUF_HEADROOM, 0);
