@@ -342,6 +342,35 @@ test_sock_reply(void **state)
 	close(fd);
 }
 
+/* A file goes with the reply, and stays the sender's. */
+static void
+test_sock_reply_with_file(void **state)
+{
+	const struct vhostx_msg_header header = { .request = VHOSTX_GET_FEATURES, .size = 8 };
+	char control[CMSG_SPACE(2 * sizeof(int))];
+	struct wire got;
+	struct iovec iov = { &got, sizeof(got) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control) };
+	const int fd = serve(), file = memfd_create("reply", MFD_CLOEXEC);
+	int theirs = -1;
+
+	(void)state;
+	assert_int_equal(write(file, "reply", 5), 5);
+	pthread_mutex_lock(&o->lock);
+	assert_int_equal(vhostx_sock_send_fd(o->sock, &header, "12345678", file), 0);
+	pthread_mutex_unlock(&o->lock);
+	assert_int_equal(recvmsg(fd, &msg, 0), sizeof(header) + 8);
+	assert_non_null(CMSG_FIRSTHDR(&msg));
+	assert_int_equal(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(sizeof(int)));
+	memcpy(&theirs, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(theirs));
+	assert_int_equal(lseek(file, 0, SEEK_CUR), 5);
+	close(file);
+	assert_int_equal(lseek(theirs, 0, SEEK_CUR), 5);
+	close(theirs);
+	close(fd);
+}
+
 static void
 test_sock_send_unconnected(void **state)
 {
@@ -724,6 +753,7 @@ main(void)
 		SOCK_TEST(test_sock_owner_refuses_message),
 		SOCK_TEST(test_sock_messages_before_hang_up_count),
 		SOCK_TEST(test_sock_reply),
+		SOCK_TEST(test_sock_reply_with_file),
 		SOCK_TEST(test_sock_send_unconnected),
 		SOCK_TEST(test_sock_send_to_deaf),
 		SOCK_TEST(test_sock_send_to_gone),

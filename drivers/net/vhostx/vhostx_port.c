@@ -299,7 +299,9 @@ vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg)
 	if (verdict == VHOSTX_CLOSE)
 		return -EPROTO;
 	if (verdict == VHOSTX_REPLY)
-		ret = vhostx_sock_send(port->sock, &reply.header, &reply.payload);
+		ret = vhostx_sock_send_fd(port->sock, &reply.header, &reply.payload,
+			reply.nr_fds != 0 ? reply.fds[0] : -1);
+	vhostx_msg_close_fds(&reply);
 	if (ret == 0)
 		vhostx_resume_said(port, msg);
 	return ret;

@@ -562,23 +562,41 @@ vhostx_sock_open(const struct vhostx_sock_conf *conf, struct vhostx_sock **sock)
 }
 
 int
-vhostx_sock_send(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
-	const void *payload)
+vhostx_sock_send_fd(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
+	const void *payload, int fd)
 {
+	union {
+		struct cmsghdr header;
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .header = {
+		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+	} };
 	struct iovec iov[] = {
 		{ (void *)(uintptr_t)header, sizeof(*header) },
 		{ (void *)(uintptr_t)payload, header->size },
 	};
-	const struct msghdr hdr = { .msg_iov = iov, .msg_iovlen = RTE_DIM(iov) };
+	struct msghdr hdr = { .msg_iov = iov, .msg_iovlen = RTE_DIM(iov) };
 	ssize_t len;
 
 	if (sock->fd < 0)
 		return -ENOTCONN;
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		hdr.msg_control = &control;
+		hdr.msg_controllen = sizeof(control);
+	}
 	len = sendmsg(sock->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (len < 0)
 		return -errno;
 	/* The rest of a reply would have to wait: the front-end does not read. */
 	return (size_t)len == sizeof(*header) + header->size ? 0 : -EAGAIN;
+}
+
+int
+vhostx_sock_send(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
+	const void *payload)
+{
+	return vhostx_sock_send_fd(sock, header, payload, -1);
 }
 
 void

@@ -60,6 +60,10 @@ int vhostx_sock_open(const struct vhostx_sock_conf *conf, struct vhostx_sock **s
 int vhostx_sock_send(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
 	const void *payload);
 
+/** As vhostx_sock_send(), with a file, which stays the caller's; -1: none. */
+int vhostx_sock_send_fd(struct vhostx_sock *sock, const struct vhostx_msg_header *header,
+	const void *payload, int fd);
+
 /** Read nothing from the front-end until vhostx_sock_go_on(). The caller holds the lock. */
 void vhostx_sock_hold(struct vhostx_sock *sock);
 
