@@ -54,6 +54,14 @@ class Qmp:
         self._lines.close()
         self._sock.close()
 
+    def wait_status(self, *wanted):
+        """Wait until the machine is in one of these states."""
+        deadline = time.monotonic() + TIMEOUT
+        while (status := self.do("query-status")["status"]) not in wanted:
+            if time.monotonic() > deadline:
+                raise QmpError(f"{status}, not {wanted}")
+            time.sleep(0.005)
+
     def migrate(self, uri):
         """Migrate to a QEMU that listens there; what QEMU tells of it."""
         self.do("migrate-set-parameters", **{"max-bandwidth": 1 << 30, "downtime-limit": 300})
