@@ -183,8 +183,8 @@ map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
 	return 0;
 }
 
-static struct vhostx_map *
-map_get(struct vhostx_map *map)
+struct vhostx_map *
+vhostx_map_get(struct vhostx_map *map)
 {
 	/* Whoever takes a reference has one, or a table that has: no ordering is needed. */
 	__atomic_fetch_add(&map->refs, 1, __ATOMIC_RELAXED);
@@ -312,7 +312,7 @@ mem_reuse(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,
 {
 	for (uint32_t i = 0; old != NULL && i < old->nr; i++) {
 		if (map_is_same(old->map[i], desc, st))
-			return map_get(old->map[i]);
+			return vhostx_map_get(old->map[i]);
 	}
 	return NULL;
 }
@@ -326,7 +326,7 @@ mem_copy(const struct vhostx_mem *old, uint32_t skip, uint32_t more)
 
 	for (uint32_t i = 0; mem != NULL && i < nr; i++) {
 		if (i != skip)
-			mem_insert(mem, map_get(old->map[i]));
+			mem_insert(mem, vhostx_map_get(old->map[i]));
 	}
 	return mem;
 }
@@ -490,9 +490,23 @@ vhostx_mem_hold(const struct vhostx_mem *mem, const void *va)
 {
 	for (uint32_t i = 0; i < mem->nr; i++) {
 		if ((uintptr_t)va - (uintptr_t)mem->range[i].va < mem->range[i].size)
-			return map_get(mem->map[i]);
+			return vhostx_map_get(mem->map[i]);
 	}
 	return NULL;
+}
+
+bool
+vhostx_mem_is_here(const void *va, uint64_t len)
+{
+	const uint64_t page = sysconf(_SC_PAGESIZE);
+	const uintptr_t last = ((uintptr_t)va + len - 1) & -page;
+	uint8_t state;
+
+	for (uintptr_t at = (uintptr_t)va & -page; at <= last; at += page) {
+		if (mincore((void *)at, page, &state) != 0 || (state & 1) == 0)
+			return false;
+	}
+	return true;
 }
 
 bool
@@ -563,6 +577,13 @@ void *
 vhostx_map_va(const struct vhostx_map *map)
 {
 	return map->va;
+}
+
+void *
+vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
+{
+	*len = map->len;
+	return map->addr;
 }
 
 void

@@ -14,6 +14,9 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+/** Bytes of the smallest page that guest memory can have on any machine. */
+#define VHOSTX_PAGE 4096u
+
 /** Most regions of one guest; the answer to GET_MAX_MEM_SLOTS. */
 #define VHOSTX_MEM_SLOTS 509
 
@@ -114,6 +117,15 @@ void vhostx_mem_free(struct vhostx_mem *mem);
 
 /** Take one more reference to the mapping behind @a va (an address inside the table), or NULL. */
 struct vhostx_map *vhostx_mem_hold(const struct vhostx_mem *mem, const void *va);
+
+/** Take one more reference, as any holder of one may. @return @a map. */
+struct vhostx_map *vhostx_map_get(struct vhostx_map *map);
+
+/** The pages that @a map has, whole ones: where they begin, and in @a len how many bytes they are. */
+void *vhostx_map_pages(const struct vhostx_map *map, uint64_t *len);
+
+/** Can @a len bytes at @a va, guest memory, be touched without waiting for them? false if nobody can tell. */
+bool vhostx_mem_is_here(const void *va, uint64_t len);
 
 /** The place of @a va. @return false if no region of the table has it. */
 bool vhostx_mem_place(const struct vhostx_mem *mem, const void *va, struct vhostx_place *place);
