@@ -229,11 +229,31 @@ test_args_state_dir(void **state)
 	assert_refused("iface=s,state-dir=/nonexistent", -EINVAL, "not a folder on a memory file system");
 }
 
+/* Post-copy needs a kernel and a user that may; where not, the reason and the remedy are told. */
+static void
+test_args_postcopy(void **state)
+{
+	struct vhostx_args args;
+	int ret;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s,postcopy-support=0"), 0);
+	assert_false(args.postcopy);
+	ret = parse(&args, "iface=s,postcopy-support=1");
+	if (ret == 0)
+		assert_true(args.postcopy);
+	else
+		assert_refused("iface=s,postcopy-support=1", ret, "postcopy-support=1: ");
+	assert_refused("iface=s,postcopy-support=1,dequeue-zero-copy=1", -EINVAL,
+		"postcopy-support=1 and dequeue-zero-copy=1 exclude each other");
+	assert_refused("iface=s,postcopy-support=2", -EINVAL, "neither 0 nor 1");
+}
+
 static void
 test_args_unbuilt_keys(void **state)
 {
 	static const char * const keys[] = {
-		"iommu-support", "postcopy-support",
+		"iommu-support",
 	};
 	struct vhostx_args args;
 	char str[64], text[64];
@@ -284,8 +304,9 @@ test_args_unknown_key(void **state)
 {
 	(void)state;
 	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
-		"allowed are: iface queues client linear-buffer ext-buffer tso legacy-ol-flags dequeue-zero-copy "
-		"zc-threshold zc-inflight zc-deadline zc-dma mac mtu numa owner group mode state-dir\n");
+		"allowed are: iface queues client linear-buffer ext-buffer tso legacy-ol-flags postcopy-support "
+		"dequeue-zero-copy zc-threshold zc-inflight zc-deadline zc-dma mac mtu numa owner group mode "
+		"state-dir\n");
 	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
 }
 
@@ -354,6 +375,7 @@ main(void)
 		cmocka_unit_test(test_args_wrong_flags),
 		cmocka_unit_test(test_args_port_keys),
 		cmocka_unit_test(test_args_permissions),
+		cmocka_unit_test(test_args_postcopy),
 		cmocka_unit_test(test_args_unbuilt_keys),
 		cmocka_unit_test(test_args_zero_copy),
 		cmocka_unit_test(test_args_unknown_key),

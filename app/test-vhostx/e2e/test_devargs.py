@@ -25,7 +25,8 @@ WRONG = [
     ("iface-empty", "iface=", ["iface"]),
     ("iface-long", f"iface={LONG}", ["iface", LONG, "107"]),
     ("iface-vduse", "iface=/dev/vduse/x", ["iface", "/dev/vduse/x"]),
-    ("postcopy", f"{GOOD},postcopy-support=1", ["postcopy-support", "1", "not", "built"]),
+    ("postcopy-zero-copy", f"{GOOD},postcopy-support=1,dequeue-zero-copy=1",
+     ["postcopy-support", "dequeue-zero-copy", "remove"]),
     ("tso", f"{GOOD},tso=2", ["tso", "2", "0", "1"]),
     ("iommu", f"{GOOD},iommu-support=1", ["iommu-support", "not", "built"]),
 ]

@@ -62,10 +62,30 @@ class Qmp:
                 raise QmpError(f"{status}, not {wanted}")
             time.sleep(0.005)
 
+    def allow_postcopy(self):
+        """Both ends of a migration must, before it begins."""
+        self.do("migrate-set-capabilities",
+                capabilities=[{"capability": "postcopy-ram", "state": True}])
+
     def migrate(self, uri):
         """Migrate to a QEMU that listens there; what QEMU tells of it."""
         self.do("migrate-set-parameters", **{"max-bandwidth": 1 << 30, "downtime-limit": 300})
         self.do("migrate", uri=uri)
+        return self._migrated()
+
+    def migrate_postcopy(self, uri, bandwidth=32 << 20):
+        """The same by post-copy, at so many bytes a second: most pages come when the guest runs there."""
+        self.do("migrate-set-parameters", **{"max-bandwidth": bandwidth,
+                                             "max-postcopy-bandwidth": bandwidth})
+        self.do("migrate", uri=uri)
+        deadline = time.monotonic() + TIMEOUT
+        while self.do("query-migrate")["status"] == "setup":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        self.do("migrate-start-postcopy")
+        return self._migrated()
+
+    def _migrated(self):
         deadline = time.monotonic() + TIMEOUT
         while True:
             state = self.do("query-migrate")

@@ -5,7 +5,7 @@
 Two ports of one testpmd stand for two hosts. Each has a NIC, and both NICs
 are on one bridge: the wire, which learns from the guest's packets where it is.
 
-There are two moves in each case, ten with VHOSTX_MIGRATION=1.
+There are two moves in each case, ten with VHOSTX_MIGRATION=1; by post-copy one.
 """
 
 import ctypes
@@ -166,6 +166,19 @@ class Mover:
         old.kill()
         return state
 
+    def move_postcopy(self):
+        """The same by post-copy, when most of its memory is still at the old one."""
+        old, old_qmp = self.guest, self.qmp
+        uri = f"unix:{self.rig.folder}/move{len(self.rig.guests)}"
+        self.port = 1 - self.port
+        self.guest = self._start(["-incoming", uri])
+        for qmp in (old_qmp, self.qmp):
+            qmp.allow_postcopy()
+        state = old_qmp.migrate_postcopy(uri)
+        old_qmp.close()
+        old.kill()
+        return state
+
 
 def host_with_nics(guests, **devargs):
     """Two ports, each with a NIC of its own."""
@@ -218,3 +231,27 @@ def test_guest_moves_back_and_forth(guests, wire, figures, options, device):
     assert lost < sent * 0.3
     # Two moves tell nothing: the emulator alone may be the cause.
     assert MOVES < 10 or mover.lost.count(0) >= 7, "the log misses pages"
+
+
+@pytest.mark.parametrize("options", [[], ["--packed"]], ids=["split", "packed"])
+def test_guest_moves_by_postcopy(guests, wire, figures, options):
+    """It runs on the other side before its memory is there; TCP goes on without a wrong byte."""
+    pmd = host_with_nics(guests, **{"postcopy-support": 1})
+    mover = Mover(guests, options, "")
+    session, ping = traffic(wire, mover)
+    time.sleep(0.5)
+    state = mover.move_postcopy()
+    session.progress()
+    session.end()
+    lost, sent, gap = ping.end()
+    moved = net.End(mover.guest, 1)
+    wire.ping(moved)
+    moved.assert_checksums_right()
+    if guests.setup.driver == "net_vhostx":
+        pmd.wait_log("net_vhostx1: post-copy: all of the guest's memory is here")
+    ram = state["ram"]
+    assert ram["postcopy-requests"] > 0, state
+    figures(f"downtime {state['downtime']} ms, {state['total-time']} ms in all; "
+            f"{ram['postcopy-requests']} pages asked for, {ram['postcopy-bytes'] >> 20} MiB after the switch; "
+            f"{lost} of {sent} pings lost, longest gap {1000 * gap:.0f} ms; "
+            f"TCP {session.count >> 20} MiB there and back, longest gap {1000 * session.longest_gap:.0f} ms")

@@ -16,6 +16,7 @@
 #include <rte_kvargs.h>
 
 #include "mem/state.h"
+#include "mem/uffd.h"
 #include "vhostx_args.h"
 #include "vhostx_log.h"
 
@@ -55,6 +56,7 @@ static const struct args_key args_keys[] = {
 	{ "ext-buffer", ARGS_FLAG, offsetof(struct vhostx_args, ext_buffer) },
 	{ "tso", ARGS_FLAG, offsetof(struct vhostx_args, tso) },
 	{ "legacy-ol-flags", ARGS_FLAG, offsetof(struct vhostx_args, legacy_ol_flags) },
+	{ "postcopy-support", ARGS_FLAG, offsetof(struct vhostx_args, postcopy) },
 	{ "dequeue-zero-copy", ARGS_FLAG, offsetof(struct vhostx_args, dequeue_zero_copy) },
 	{ "zc-threshold", ARGS_ZC, 0 },
 	{ "zc-inflight", ARGS_ZC, 0 },
@@ -68,7 +70,6 @@ static const struct args_key args_keys[] = {
 	{ "mode", ARGS_MODE, 0 },
 	{ "state-dir", ARGS_STATE, 0 },
 	{ "iommu-support", ARGS_UNBUILT, 0 },
-	{ "postcopy-support", ARGS_UNBUILT, 0 },
 };
 
 static const struct args_key *
@@ -363,6 +364,25 @@ args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pai
 	return args_check_unbuilt(name, pair->key, value);
 }
 
+/* Told now, and not to the guest that comes one day. */
+static int
+args_check_postcopy(const struct vhostx_args *args, const char *name)
+{
+	struct vhostx_uffd *uffd;
+	const char *why = NULL;
+	int ret;
+
+	if (!args->postcopy)
+		return 0;
+	ret = vhostx_uffd_open(&uffd, &why);
+	if (ret != 0) {
+		VHOSTX_LOG(ERR, name, "postcopy-support=1: %s (%s); or remove it", why, strerror(-ret));
+		return ret;
+	}
+	vhostx_uffd_close(uffd);
+	return 0;
+}
+
 /* What the arguments say together. */
 static int
 args_check_whole(const struct vhostx_args *args, const char *name)
@@ -383,7 +403,13 @@ args_check_whole(const struct vhostx_args *args, const char *name)
 			"give dequeue-zero-copy=1 too, or remove them");
 		return -EINVAL;
 	}
-	return 0;
+	/* A NIC that reads what was lent cannot wait for a page. */
+	if (args->postcopy && args->dequeue_zero_copy) {
+		VHOSTX_LOG(ERR, name, "postcopy-support=1 and dequeue-zero-copy=1 exclude each other: "
+			"memory that is lent out must be here; remove one of them");
+		return -EINVAL;
+	}
+	return args_check_postcopy(args, name);
 }
 
 /* The pairs are walked in order, so the last of equal keys wins, as in net_vhost. */

@@ -34,6 +34,7 @@
 	"ext-buffer=<0|1> " \
 	"tso=<0|1> " \
 	"legacy-ol-flags=<0|1> " \
+	"postcopy-support=<0|1> " \
 	"dequeue-zero-copy=<0|1> " \
 	"zc-threshold=<bytes> " \
 	"zc-inflight=<1-100> " \
@@ -57,6 +58,7 @@ struct vhostx_args {
 	bool tso;           /**< the guest may send packets that are to be segmented; default 0 */
 	bool legacy_ol_flags; /**< offloads of received packets are told by transmit flags; default 0 */
 	bool dequeue_zero_copy; /**< received packets are the guest's own buffers; default 0 */
+	bool postcopy;          /**< the guest may run here before its memory is; default 0 */
 	uint32_t zc_threshold;  /**< bytes of a packet from which on it is not copied */
 	uint8_t zc_inflight;    /**< percent of a ring that may be out */
 	uint32_t zc_deadline;   /**< ms that the front-end may be kept waiting for packets that are out */

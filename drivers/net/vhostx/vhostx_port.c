@@ -21,6 +21,7 @@
 #include "vhostx_event.h"
 #include "vhostx_log.h"
 #include "vhostx_ports.h"
+#include "vhostx_postcopy.h"
 #include "vhostx_resume.h"
 #include "vhostx_serve.h"
 
@@ -100,6 +101,8 @@ ops_resume(void *ctx, uint16_t idx)
 
 	ops_pause(port, idx);
 	ret = vhostx_build(&port->be, idx, &r->snap, &why);
+	if (ret == 0 && !vhostx_postcopy_ready(port, idx))
+		return;
 	if (ret == 0) {
 		r->snap.ring = &r->ring;
 		r->snap.call_blocks = r->snap.callfd >= 0 && vhostx_eventfd_blocks(r->snap.callfd);
@@ -274,12 +277,24 @@ port_update_node(struct vhostx_port *port)
 {
 	int node;
 
+	/* It brings a page in. */
+	if (port->be.listening)
+		return;
 	if (port->args.numa >= 0 || port->be.mem_changes == port->node_of)
 		return;
 	port->node_of = port->be.mem_changes;
 	node = vhostx_mem_node(port->be.mem);
 	if (node >= 0)
 		rte_eth_devices[port->port_id].data->numa_node = node;
+}
+
+void
+vhostx_port_resume(struct vhostx_port *port, uint16_t idx)
+{
+	if (!port->be.vring[idx].started || port->be.unacked)
+		return;
+	ops_resume(port, idx);
+	port_update(port);
 }
 
 int
@@ -302,6 +317,8 @@ vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg)
 		ret = vhostx_sock_send_fd(port->sock, &reply.header, &reply.payload,
 			reply.nr_fds != 0 ? reply.fds[0] : -1);
 	vhostx_msg_close_fds(&reply);
+	if (ret == 0)
+		vhostx_postcopy_said(port, msg);
 	if (ret == 0)
 		vhostx_resume_said(port, msg);
 	return ret;
@@ -337,6 +354,9 @@ sock_disconnected(void *ctx)
 	struct vhostx_port *port = ctx;
 
 	port->since = 0;
+	/* First: pollers may sleep in a fault that nobody answers any more. */
+	if (port->be.uffd != NULL)
+		vhostx_uffd_release(port->be.uffd);
 	for (uint16_t i = 0; i < port->be.nr_vrings; i++)
 		vhostx_port_pause(port, i);
 	if (vhostx_zc_defer_gone(port))
@@ -394,6 +414,8 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	ret = vhostx_backend_init(&port->be, port->name, port->offered, nr_vrings, &backend_ops, port);
 	if (ret != 0)
 		goto free_rings;
+	if (args->postcopy)
+		port->be.protocol_offered |= RTE_BIT64(VHOSTX_PROTOCOL_F_PAGEFAULT);
 	for (uint16_t i = 0; i < nr_vrings; i++)
 		vhostx_ring_reset(&port->ring[i].ring);
 	port->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -543,6 +565,11 @@ void
 vhostx_port_close(struct vhostx_port *port)
 {
 	vhostx_ports_remove(port);
+	/* Whoever sleeps in a fault would be waited for. */
+	pthread_mutex_lock(&port->lock);
+	if (port->be.uffd != NULL)
+		vhostx_uffd_release(port->be.uffd);
+	pthread_mutex_unlock(&port->lock);
 	vhostx_port_stop(port);
 	vhostx_zc_drain(port);
 	pthread_mutex_lock(&port->lock);

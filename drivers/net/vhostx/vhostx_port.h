@@ -27,6 +27,7 @@ struct vhostx_port_ring {
 	struct vhostx_zc_ring zc;     /**< rx: what it has lent */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
 	bool kept;                    /**< the journal in the state file is this ring's */
+	bool fetching;                /**< post-copy: a thread brings its pages in */
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */
 	bool seen;                    /**< state that rte_eth_vhostx_get_queue_event() told last */
@@ -108,8 +109,11 @@ uint16_t vhostx_port_ring_size(struct vhostx_port *port, uint16_t idx);
 /** End it all: socket, rings, guest memory; gives the ethdev's reference back. */
 void vhostx_port_close(struct vhostx_port *port);
 
-/** Take a ring out of use until the front-end says more of it. Port mutex held, as for the next two. */
+/** Take a ring out of use until the front-end says more of it. Port mutex held, as for the next three. */
 void vhostx_port_pause(struct vhostx_port *port, uint16_t idx);
+
+/** Try once more to run a ring that the front-end has started. */
+void vhostx_port_resume(struct vhostx_port *port, uint16_t idx);
 
 /** Handle a message of the front-end. @return 0, or -errno: close the connection. */
 int vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg);

@@ -68,6 +68,7 @@ class Memory:
         self._last = None
         self._lock = threading.RLock()  # queues may allocate from threads
         self.watcher = None  # its write(region, off, data) hears of every write
+        self.fetcher = None  # its fetch(region, off, length) comes before every access
 
     @classmethod
     def simple(cls, size=64 << 20, gpa=0):
@@ -137,6 +138,8 @@ class Memory:
         while length:
             region = self.find(gpa)
             part = min(length, region.end - gpa)
+            if self.fetcher:
+                self.fetcher.fetch(region, gpa - region.gpa, part)
             yield region, gpa - region.gpa, part
             gpa += part
             length -= part
@@ -157,11 +160,15 @@ class Memory:
     def load(self, gpa, width):
         """Load an aligned integer of 1, 2, 4 or 8 bytes in one access."""
         region = self.find(gpa)
+        if self.fetcher:
+            self.fetcher.fetch(region, gpa - region.gpa, width)
         return region.views[width][(gpa - region.gpa) // width]
 
     def store(self, gpa, width, value):
         """Store an aligned integer of 1, 2, 4 or 8 bytes in one access."""
         region = self.find(gpa)
+        if self.fetcher:
+            self.fetcher.fetch(region, gpa - region.gpa, width)
         region.views[width][(gpa - region.gpa) // width] = value
         if self.watcher:
             self.watcher.write(region, gpa - region.gpa,

@@ -113,6 +113,7 @@ class Protocol(enum.IntFlag):
     REPLY_ACK = 1 << 3
     NET_MTU = 1 << 4
     BACKEND_REQ = 1 << 5
+    PAGEFAULT = 1 << 8
     CONFIG = 1 << 9
     INFLIGHT_SHMFD = 1 << 12
     RESET_DEVICE = 1 << 13

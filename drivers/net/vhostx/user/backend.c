@@ -79,7 +79,7 @@ handle_set_features(struct backend_call *call)
 static int
 handle_get_protocol_features(struct backend_call *call)
 {
-	backend_reply_u64(call, VHOSTX_PROTOCOL_FEATURES);
+	backend_reply_u64(call, call->be->protocol_offered);
 	return 0;
 }
 
@@ -87,10 +87,11 @@ static int
 handle_set_protocol_features(struct backend_call *call)
 {
 	const uint64_t features = call->msg->payload.u64;
+	const uint64_t offered = call->be->protocol_offered;
 
-	if ((features & ~VHOSTX_PROTOCOL_FEATURES) != 0)
+	if ((features & ~offered) != 0)
 		return backend_fail(call, -EINVAL, "features 0x%" PRIx64 " were not offered",
-			features & ~VHOSTX_PROTOCOL_FEATURES);
+			features & ~offered);
 	call->be->protocol_features = features;
 	return 0;
 }
@@ -361,6 +362,9 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_NET_SET_MTU] = handle_net_set_mtu,
 	[VHOSTX_GET_CONFIG] = vhostx_handle_get_config,
 	[VHOSTX_SET_CONFIG] = vhostx_handle_set_config,
+	[VHOSTX_POSTCOPY_ADVISE] = vhostx_handle_postcopy_advise,
+	[VHOSTX_POSTCOPY_LISTEN] = vhostx_handle_postcopy_listen,
+	[VHOSTX_POSTCOPY_END] = vhostx_handle_postcopy_end,
 	[VHOSTX_RESET_DEVICE] = handle_reset_device,
 	[VHOSTX_GET_MAX_MEM_SLOTS] = vhostx_handle_get_max_mem_slots,
 	[VHOSTX_ADD_MEM_REG] = vhostx_handle_add_mem_reg,
@@ -382,8 +386,11 @@ backend_dispatch(struct backend_call *call)
 	const uint32_t request = call->msg->header.request;
 	const int feature = vhostx_msg_protocol_feature(request);
 	const char *why = NULL;
-	int ret = vhostx_msg_check(call->msg, &why);
+	int ret;
 
+	if (vhostx_postcopy_is_ack(call))
+		return vhostx_handle_postcopy_ack(call);
+	ret = vhostx_msg_check(call->msg, &why);
 	if (ret != 0)
 		return backend_fail(call, ret, "%s (request %u)", why, request);
 	if (feature >= 0 && !backend_has_protocol_feature(call->be, feature))
@@ -396,7 +403,7 @@ vhostx_backend_handle(struct vhostx_backend *be, struct vhostx_msg *msg, struct 
 {
 	struct backend_call call = { .be = be, .msg = msg, .reply = reply };
 	const uint32_t request = msg->header.request;
-	bool ack;
+	bool ack, answers;
 	int ret;
 
 	VHOSTX_LOG(DEBUG, be->name, "%s (%u)", vhostx_msg_name(request), request);
@@ -406,7 +413,8 @@ vhostx_backend_handle(struct vhostx_backend *be, struct vhostx_msg *msg, struct 
 	reply->nr_fds = 0;
 	ret = backend_dispatch(&call);
 	/* After the handler, which may have negotiated REPLY_ACK. */
-	ack = (msg->header.flags & VHOSTX_MSG_NEED_REPLY) != 0 && !vhostx_msg_has_reply(request) &&
+	answers = vhostx_msg_has_reply(request) || call.answers;
+	ack = (msg->header.flags & VHOSTX_MSG_NEED_REPLY) != 0 && !answers &&
 		backend_has_protocol_feature(be, VHOSTX_PROTOCOL_F_REPLY_ACK);
 	if (ret != 0) {
 		/* A reply of its own cannot say "no"; after a malformed message all is doubtful. */
@@ -418,7 +426,7 @@ vhostx_backend_handle(struct vhostx_backend *be, struct vhostx_msg *msg, struct 
 	}
 	if (ack)
 		backend_reply_u64(&call, ret != 0);
-	return ack || vhostx_msg_has_reply(request) ? VHOSTX_REPLY : VHOSTX_SILENT;
+	return ack || answers ? VHOSTX_REPLY : VHOSTX_SILENT;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -435,6 +443,7 @@ vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offere
 {
 	*be = (struct vhostx_backend) {
 		.name = name, .ops = ops, .ctx = ctx, .offered = offered, .nr_vrings = nr_vrings,
+		.protocol_offered = VHOSTX_PROTOCOL_FEATURES,
 		.logfd = -1,
 		.vring = calloc(nr_vrings, sizeof(*be->vring)),
 	};
@@ -462,6 +471,8 @@ void
 vhostx_backend_reset(struct vhostx_backend *be)
 {
 	backend_check_farewell(be);
+	/* First: a poller may sleep in a fault that nobody answers any more. */
+	vhostx_postcopy_stop(be);
 	backend_pause_all(be);
 	for (uint16_t i = 0; i < be->nr_vrings; i++) {
 		backend_keep_fd(&be->vring[i].kickfd, -1);

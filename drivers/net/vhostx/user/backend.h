@@ -14,6 +14,7 @@
 
 #include "../mem/log.h"
 #include "../mem/region.h"
+#include "../mem/uffd.h"
 #include "msg.h"
 
 /**
@@ -79,11 +80,15 @@ struct vhostx_backend {
 	void *ctx;                  /**< handed to ops */
 	uint64_t offered;           /**< what GET_FEATURES answers, bit PROTOCOL_FEATURES too */
 	uint64_t features;          /**< negotiated by SET_FEATURES; a subset of offered */
-	uint64_t protocol_features; /**< negotiated; a subset of VHOSTX_PROTOCOL_FEATURES */
+	uint64_t protocol_offered;  /**< what GET_PROTOCOL_FEATURES answers; the owner may add to it */
+	uint64_t protocol_features; /**< negotiated; a subset of protocol_offered */
 	struct vhostx_mem *mem;     /**< NULL: no memory yet */
 	uint32_t mem_changes;       /**< how often mem became another table */
 	struct vhostx_log *log;     /**< SET_LOG_BASE; NULL: none */
 	int logfd;                  /**< SET_LOG_FD; -1: none */
+	struct vhostx_uffd *uffd;   /**< POSTCOPY_ADVISE; NULL: no post-copy is under way */
+	bool listening;             /**< POSTCOPY_LISTEN: memory is filled while it is used */
+	bool unacked;               /**< the front-end does not know yet where memory is: rings wait */
 	uint16_t nr_vrings;         /**< twice the port's queue pairs */
 	bool has_features;          /**< SET_FEATURES was seen */
 	bool asked_features;        /**< GET_FEATURES was seen, and no SET_FEATURES that was right since */
@@ -92,7 +97,7 @@ struct vhostx_backend {
 	struct vhostx_vring *vring; /**< [nr_vrings] */
 };
 
-/** Protocol features that are offered. */
+/** Protocol features that every port offers. */
 #define VHOSTX_PROTOCOL_FEATURES ( \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MQ) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_LOG_SHMFD) | \

@@ -20,6 +20,7 @@ struct backend_call {
 	struct vhostx_backend *be;
 	struct vhostx_msg *msg;
 	struct vhostx_msg *reply;
+	bool answers;  /* set by a handler whose reply the table of messages does not know */
 	char why[160]; /* set by whoever returns an error */
 };
 
@@ -53,7 +54,7 @@ backend_pause(const struct vhostx_backend *be, uint16_t idx)
 static inline void
 backend_resume(const struct vhostx_backend *be, uint16_t idx)
 {
-	if (be->vring[idx].started)
+	if (be->vring[idx].started && !be->unacked)
 		be->ops->resume(be->ctx, idx);
 }
 
@@ -122,5 +123,20 @@ int vhostx_handle_set_log_fd(struct backend_call *call);
 /* backend_config.c */
 int vhostx_handle_get_config(struct backend_call *call);
 int vhostx_handle_set_config(struct backend_call *call);
+
+/* backend_postcopy.c */
+int vhostx_handle_postcopy_advise(struct backend_call *call);
+int vhostx_handle_postcopy_listen(struct backend_call *call);
+int vhostx_handle_postcopy_end(struct backend_call *call);
+int vhostx_handle_postcopy_ack(struct backend_call *call);
+
+/* Does the message tell that the front-end has taken note of where memory is here? */
+bool vhostx_postcopy_is_ack(const struct backend_call *call);
+/* Before a table takes the place of the old one. @return 0, or -errno after backend_fail(). */
+int vhostx_postcopy_take(struct backend_call *call, const struct vhostx_mem *mem);
+/* Where a region of the table in use begins here, for the reply to whoever described it. */
+uint64_t vhostx_postcopy_base(const struct vhostx_backend *be, const struct vhostx_msg_region *region);
+/* Nobody waits for a page any more. */
+void vhostx_postcopy_stop(struct vhostx_backend *be);
 
 #endif /* VHOSTX_USER_BACKEND_CALL_H */

@@ -28,6 +28,21 @@ backend_region(const struct vhostx_msg_region *region)
 }
 
 /*
+ * In post-copy what describes memory is sent back, with the addresses that it has here. "The back-end must have
+ * mmap'd the regions but not yet accessed them": until the front-end has acknowledged that, no ring runs.
+ */
+static void
+backend_answer(struct backend_call *call)
+{
+	if (!call->be->listening)
+		return;
+	call->answers = true;
+	call->reply->payload = call->msg->payload;
+	call->reply->header.size = call->msg->header.size;
+	call->be->unacked = true;
+}
+
+/*
  * Take the outcome of building a table. If there is one it takes the place of the old, between two
  * bursts of every ring; else the old stays.
  */
@@ -41,6 +56,11 @@ backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, c
 		return backend_fail(call, ret, "%s", why);
 	if (ret != 0)
 		return backend_fail(call, ret, "%s (%s)", why, strerror(-ret));
+	ret = be->listening ? vhostx_postcopy_take(call, mem) : 0;
+	if (ret != 0) {
+		vhostx_mem_free(mem);
+		return ret;
+	}
 	backend_pause_all(be);
 	be->mem = mem;
 	be->mem_changes++;
@@ -61,8 +81,12 @@ vhostx_handle_set_mem_table(struct backend_call *call)
 
 	for (uint32_t i = 0; i < memory->nr; i++)
 		desc[i] = backend_region(&memory->region[i]);
+	backend_answer(call);
 	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, &mem, &why);
-	return backend_use_memory(call, ret, mem, why);
+	ret = backend_use_memory(call, ret, mem, why);
+	for (uint32_t i = 0; i < memory->nr && ret == 0 && call->answers; i++)
+		call->reply->payload.memory.region[i].uva = vhostx_postcopy_base(call->be, &memory->region[i]);
+	return ret;
 }
 
 int
@@ -75,12 +99,18 @@ vhostx_handle_get_max_mem_slots(struct backend_call *call)
 int
 vhostx_handle_add_mem_reg(struct backend_call *call)
 {
-	const struct vhostx_region_desc desc = backend_region(&call->msg->payload.mem_reg.region);
+	const struct vhostx_msg_region *region = &call->msg->payload.mem_reg.region;
+	const struct vhostx_region_desc desc = backend_region(region);
 	struct vhostx_mem *mem = NULL;
 	const char *why = NULL;
-	int ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], &mem, &why);
+	int ret;
 
-	return backend_use_memory(call, ret, mem, why);
+	backend_answer(call);
+	ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], &mem, &why);
+	ret = backend_use_memory(call, ret, mem, why);
+	if (ret == 0 && call->answers)
+		call->reply->payload.mem_reg.region.uva = vhostx_postcopy_base(call->be, region);
+	return ret;
 }
 
 int

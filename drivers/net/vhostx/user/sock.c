@@ -5,6 +5,7 @@
  * thread can only send a reply or close the whole.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -619,6 +620,14 @@ vhostx_sock_go_on(struct vhostx_sock *sock, int ret)
 		sock->reading = vhostx_loop_add_fd(sock->fd, sock_on_readable, NULL, sock);
 	if (sock->reading == NULL)
 		sock_drop(sock);
+}
+
+int
+vhostx_sock_dup(const struct vhostx_sock *sock)
+{
+	const int fd = fcntl(sock->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
 }
 
 bool

@@ -73,6 +73,12 @@ void vhostx_sock_hold(struct vhostx_sock *sock);
  */
 void vhostx_sock_go_on(struct vhostx_sock *sock, int ret);
 
+/**
+ * The connection once more, for who waits for its end; it is the caller's to close. The caller holds the lock.
+ * @return the file or -errno.
+ */
+int vhostx_sock_dup(const struct vhostx_sock *sock);
+
 /** Is a front-end connected? The caller holds the lock. */
 bool vhostx_sock_connected(const struct vhostx_sock *sock);
 

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 net_vhostx developers
+"""Post-copy: traffic flows before the guest's memory is there, and not a byte is wrong."""
+
+import time
+
+import pytest
+
+from frontend import DIRECT, INDIRECT, Frontend, Memory, Msg, Protocol, make_frame, protocol
+from frontend.host import Host, Traffic
+from frontend.postcopy import PostCopy
+
+pytestmark = pytest.mark.vhostx_only
+
+formats = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
+WAITING = 16  # frames in the ring while the guest moves
+
+
+@pytest.fixture(scope="module", name="shared")
+def _shared(setup):
+    host = Host(setup, pairs=1, ports=2, **{"postcopy-support": 1})
+    yield host
+    host.close()
+
+
+@pytest.fixture(name="memory")
+def _memory():
+    memory = Memory.adjacent(2, 4 << 20)
+    yield memory
+    memory.close()
+
+
+def frames(count, first=0, length=1400):
+    """Frames that tell their numbers."""
+    return [make_frame(length, first + i) for i in range(count)]
+
+
+class Move:
+    """A guest that moves to the host's other port by post-copy."""
+
+    def __init__(self, host, memory, delay=0.0, regions=False, **wishes):
+        self.regions = regions
+        self.host = host
+        self.guest = Frontend(host.socket(0), host.config(**wishes), memory=memory).up()
+        assert self.guest.protocol & Protocol.PAGEFAULT
+        self.guest.echo(0, frames(40))
+        self.guest.flush(0)
+        self.guest.stop()
+        # Not seen by the old host: their pages come when the new one asks for them.
+        self.guest.send_burst(0, frames(WAITING, 1000))
+        self.guest.disconnect()
+        self.copy = PostCopy(memory, delay)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.copy.stop()
+        self.guest.close()
+
+    def begin(self):
+        """Up to POSTCOPY_LISTEN."""
+        self.guest.path = self.host.socket(1)
+        self.guest.open()
+        self.guest.negotiate()
+        conn = self.guest.conn
+        for _ in range(2):  # once for each queue pair
+            self.copy.advise(conn)
+        self.copy.listen(conn)
+        return self
+
+    def run(self):
+        """Memory, then the rings, where they were."""
+        conn = self.guest.conn
+        if self.regions:
+            for region in self.guest.memory.regions:
+                self.copy.add(conn, region)
+            self.copy.acknowledge(conn, Msg.ADD_MEM_REG)
+        else:
+            self.copy.share(conn)
+        for vring in self.guest.vrings:
+            vring.running = False
+        self.guest.start()
+        return self
+
+    def start_untouched(self, index):
+        """Start one ring, of which the guest touches nothing either."""
+        guest, vring = self.guest, self.guest.vrings[index]
+        desc, used, avail = (guest.memory.user(gpa) for gpa in vring.ring.addresses())
+        guest.enable(index, True)
+        guest.say(Msg.SET_VRING_NUM, protocol.vring_state(index, vring.ring.size))
+        guest.say(Msg.SET_VRING_BASE, protocol.vring_state(index, vring.base))
+        guest.say(Msg.SET_VRING_ADDR, protocol.vring_addr(index, desc, used, avail))
+        guest.say(Msg.SET_VRING_KICK, protocol.u64(index), [vring.kick])
+
+    def receive_waiting(self):
+        """What was in the ring meanwhile comes back right."""
+        for sent in frames(WAITING, 1000):
+            assert self.guest.recv(0) == sent
+
+
+@formats
+@pytest.mark.parametrize("layout", [DIRECT, INDIRECT], ids=["direct", "indirect"])
+@pytest.mark.parametrize("regions", [False, True], ids=["table", "add"])
+def test_postcopy_brings_what_is_touched(host, memory, packed, layout, regions):
+    with Move(host, memory, packed=packed, regions=regions, rx_layout=layout,
+              tx_layout=layout) as move:
+        move.begin().run().receive_waiting()
+        # The frames, the rings, and what they are received into.
+        assert move.copy.faults >= 8
+        with Traffic(move.guest) as traffic:
+            traffic.progress(200)
+            move.copy.send_all()
+            traffic.progress(200)
+            move.copy.end(move.guest.conn)
+            traffic.progress(200)
+
+
+@formats
+def test_postcopy_slow_pages_delay_and_nothing_more(host, memory, packed):
+    """5 ms a page; frames that come meanwhile wait in their ring, all come back."""
+    with Move(host, memory, delay=0.005, packed=packed) as move:
+        move.begin().run().receive_waiting()
+        with Traffic(move.guest) as traffic:
+            traffic.progress(100)
+            move.copy.send_all()
+            move.copy.end(move.guest.conn)
+            traffic.progress(100)
+
+
+@formats
+def test_postcopy_ring_waits_for_its_pages_apart(host, memory, packed):
+    """While nobody brings a ring's pages, messages and the other port are served."""
+    with Move(host, memory, packed=packed) as move:
+        move.begin()
+        move.copy.mute()
+        move.copy.share(move.guest.conn)
+        move.start_untouched(1)
+        move.copy.wait_fault()
+        start = time.monotonic()
+        move.guest.conn.ask(Msg.GET_FEATURES)
+        assert time.monotonic() - start < 0.5
+        with host.frontend(0, packed=packed) as other:
+            other.echo(0, frames(100))
+        move.guest.stop_vring(1)
+        move.guest.disconnect()
+    host.check(port=1)
+
+
+@formats
+def test_postcopy_dead_front_end_frees_its_poller(host, memory, packed):
+    """It dies while the poller sleeps in a fault, and its file lives on."""
+    with Move(host, memory, packed=packed) as move:
+        move.begin()
+        move.copy.share(move.guest.conn)
+        for gpa in move.guest.vrings[1].ring.addresses():  # the ring is there, its buffers are not
+            memory.read(gpa, 8192)
+        move.copy.mute()
+        move.guest.enable(1, True)
+        move.guest.start_vring(1)
+        move.copy.wait_fault()
+        move.guest.disconnect()
+        host.check(port=1)
+        host.check(port=0)
+
+
+def test_postcopy_needs_its_argument(setup, memory):
+    """Without postcopy-support=1 PAGEFAULT is not offered."""
+    plain = Host(setup, pairs=1).ensure()
+    try:
+        with plain.frontend(memory=memory) as frontend:
+            assert not frontend.offered_protocol & Protocol.PAGEFAULT
+            frontend.conn.send(Msg.POSTCOPY_ADVISE)
+            assert frontend.conn.wait_closed()
+        plain.check()
+    finally:
+        plain.close()
