@@ -7,7 +7,7 @@ plan captures packets with pdump; here both ends of the way are pcap files, with
 random contents, and frames go through the same number of segments.
 """
 
-from plans import assert_throughput, begin, stop_and_check_queues
+from plans import assert_throughput, begin, stop_and_check_queues, wait_queues
 from rig import ContentRig, RING, RING_PATHS, VHOST_PORT, ready_virtio
 from testpmd import wait_until
 
@@ -91,6 +91,14 @@ def run_reconnect(rig, path, queues, txpkts=None):
     stop_and_check_queues(loop.vhost, queues)
 
 
+def check_payload(vhost, length, seed):
+    """Contents on eight queues, once frames come back on all of them."""
+    vhost.leave_pcap_out()
+    wait_queues(vhost.pmd, vhost.queues)
+    vhost.drain()
+    vhost.check(count=FRAMES, seed=seed, low=length, high=length)
+
+
 def run_payload(rig, path, length, ring=RING, mbuf=2176):
     """Cases 13 and 14: contents on eight queues, then with the next vhost end."""
     segments = MULTI_SEGS if RING_PATHS[path].mergeable else []
@@ -98,11 +106,11 @@ def run_payload(rig, path, length, ring=RING, mbuf=2176):
     vhost = ContentRig(rig, **options)
     virtio = rig.echo(path, queues=8, ring=ring, devargs=SERVER,
                       args=segments)
-    vhost.check(count=FRAMES, seed=1, low=length, high=length)
+    check_payload(vhost, length, seed=1)
     vhost.pmd.quit()
     virtio.wait_link(up=False)
     vhost = ContentRig(rig, **options)
-    vhost.check(count=FRAMES, seed=2, low=length, high=length)
+    check_payload(vhost, length, seed=2)
     vhost.pmd.quit()
     virtio.quit()
 
