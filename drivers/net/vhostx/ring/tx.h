@@ -196,6 +196,36 @@ tx_copy(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
 	c->used_len = hdr_len + m->data_len;
 }
 
+/* As tx_copy() for a packet of several segments: a zero-copy port's, of which the first has the headers. */
+static __rte_noinline void
+tx_copy_segs(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
+{
+	uint8_t *to = c->va + hdr_len;
+	uint32_t left = m->pkt_len;
+
+	vhostx_store64(c->va, 0);
+	if (likely(hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf)))
+		vhostx_store32(c->va + 8, 1 << 16);
+	else
+		vhostx_store16(c->va + 8, 0);
+	c->used_len = hdr_len + m->pkt_len;
+	for (; m != NULL && left != 0; m = m->next) {
+		const uint32_t part = RTE_MIN(left, (uint32_t)m->data_len);
+
+		vhostx_copy(to, rte_pktmbuf_mtod(m, const uint8_t *), part);
+		to += part;
+		left -= part;
+	}
+}
+
+/* Is that all there is to do? */
+static __rte_always_inline bool
+tx_is_segs(const struct vhostx_chain *c, const struct rte_mbuf *m, uint64_t general, uint32_t hdr_len)
+{
+	return c->shape == VHOSTX_SINGLE && (m->ol_flags & general) == 0 &&
+		(uint64_t)m->pkt_len + hdr_len <= c->len;
+}
+
 /* What one step of tx did. */
 struct tx_done {
 	uint16_t packets; /* taken over, sent or dropped */
@@ -232,6 +262,10 @@ tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 				c->len >= len + hdr_len)) {
 			tx_copy(c, m, hdr_len);
 			done.mixed |= !tx_is_plain(m, pool);
+		} else if (tx_is_segs(c, m, general, hdr_len)) {
+			tx_copy_segs(c, m, hdr_len);
+			len = m->pkt_len;
+			done.mixed = true;
 		} else {
 			result = tx_general(q, s, b, done.chains, n, m, &chains, &len);
 			done.mixed = true;
