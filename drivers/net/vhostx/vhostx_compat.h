@@ -68,4 +68,23 @@ vhostx_mbuf_fresh(struct rte_mbuf *m, uint64_t rearm, uint32_t len)
 	*(vhostx_pair *)(void *)&m->packet_type = (vhostx_pair){ twice, twice } & lens;
 }
 
+/**
+ * As rte_pktmbuf_attach_extbuf() and vhostx_mbuf_fresh() for a mbuf out of a pool whose @a len bytes are all of the
+ * buffer at @a va: nothing is written twice. @a rearm has a data_off of 0.
+ */
+static __rte_always_inline void
+vhostx_mbuf_lend(struct rte_mbuf *m, uint64_t rearm, void *va, rte_iova_t iova, uint16_t len,
+	struct rte_mbuf_ext_shared_info *shinfo)
+{
+	const vhostx_pair lens = { UINT64_C(0xffffffff00000000), UINT16_MAX };
+	const uint64_t twice = (uint64_t)len << 32 | len;
+
+	m->buf_addr = va;
+	rte_mbuf_iova_set(m, iova);
+	*(vhostx_pair *)(void *)&m->data_off = (vhostx_pair){ rearm, RTE_MBUF_F_EXTERNAL };
+	*(vhostx_pair *)(void *)&m->packet_type = (vhostx_pair){ twice, twice } & lens;
+	m->buf_len = len;
+	m->shinfo = shinfo;
+}
+
 #endif /* VHOSTX_COMPAT_H */

@@ -93,23 +93,51 @@ vhostx_zc_lend(struct vhostx_zc *zc, const struct vhostx_chain *c,
 	return slot;
 }
 
-/** Take a slot out of the table's books. */
-static __rte_always_inline void
-vhostx_zc_settle(struct vhostx_zc *zc, uint16_t id, uint32_t now)
+/**
+ * As vhostx_zc_lend() for a chain of one entry and one mbuf, in one region; vhostx_zc_lent_singles() puts a number of
+ * them into the table's books.
+ */
+static __rte_always_inline struct vhostx_zc_slot *
+vhostx_zc_lend_single(struct vhostx_zc *zc, uint16_t id, uint16_t region, uint32_t now)
 {
-	const struct vhostx_zc_slot *slot = &zc->slot[id];
-	const uint32_t took = now - zc->since[id];
+	struct vhostx_zc_slot *slot = &zc->slot[id];
 
-	if (unlikely(took > zc->longest))
-		__atomic_store_n(&zc->longest, took, __ATOMIC_RELAXED);
-	for (uint32_t i = 0; i < VHOSTX_ZC_REGIONS; i++) {
-		if (slot->region[i] != VHOSTX_ZC_NOWHERE)
+	rte_mbuf_ext_refcnt_set(&slot->shinfo, 1);
+	slot->ndesc = 1;
+	slot->region[0] = region;
+	for (uint32_t i = 1; i < VHOSTX_ZC_REGIONS; i++)
+		slot->region[i] = VHOSTX_ZC_NOWHERE;
+	zc->since[id] = now;
+	zc->out_in[id / VHOSTX_ZC_GROUP]++;
+	__atomic_store_n(&zc->state[id], VHOSTX_ZC_OUT, __ATOMIC_RELAXED);
+	return slot;
+}
+
+/** See above. Before the burst ends: until then nobody takes memory away. */
+static __rte_always_inline void
+vhostx_zc_lent_singles(struct vhostx_zc *zc, uint16_t region, uint16_t n)
+{
+	vhostx_zc_count(zc, region, n);
+	zc->out_entries += n;
+	__atomic_store_n(&zc->out, zc->out + n, __ATOMIC_RELAXED);
+}
+
+/** The slots of eight states, from @a first on, that are done, as bits at the beginning of their bytes. */
+static __rte_always_inline uint64_t
+vhostx_zc_dones(const struct vhostx_zc *zc, uint32_t first)
+{
+	return __atomic_load_n((uint64_t *)&zc->state[first], __ATOMIC_RELAXED) & VHOSTX_ZC_DONES;
+}
+
+/** Take a slot, which is done, out of its regions. */
+static __rte_always_inline void
+vhostx_zc_leave_regions(struct vhostx_zc *zc, const struct vhostx_zc_slot *slot)
+{
+	vhostx_zc_count(zc, slot->region[0], -1);
+	for (uint32_t i = 1; i < VHOSTX_ZC_REGIONS; i++) {
+		if (unlikely(slot->region[i] != VHOSTX_ZC_NOWHERE))
 			vhostx_zc_count(zc, slot->region[i], -1);
 	}
-	zc->out_in[id / VHOSTX_ZC_GROUP]--;
-	zc->out_entries -= slot->ndesc;
-	__atomic_store_n(&zc->out, zc->out - 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&zc->state[id], VHOSTX_ZC_IDLE, __ATOMIC_RELAXED);
 }
 
 /**
@@ -120,27 +148,36 @@ vhostx_zc_settle(struct vhostx_zc *zc, uint16_t id, uint32_t now)
 static __rte_always_inline uint16_t
 vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, uint32_t now)
 {
+	uint32_t longest = zc->longest, entries = 0;
 	uint16_t n = 0;
 
 	for (uint32_t at = 0; at < VHOSTX_ZC_GROUP; at += sizeof(uint64_t)) {
 		const uint16_t first = group * VHOSTX_ZC_GROUP + at;
-		uint64_t dones = __atomic_load_n((uint64_t *)&zc->state[first], __ATOMIC_RELAXED) &
-			VHOSTX_ZC_DONES;
 
-		for (; dones != 0; dones &= dones - 1) {
+		for (uint64_t dones = vhostx_zc_dones(zc, first); dones != 0; dones &= dones - 1) {
 			const uint16_t id = first + __builtin_ctzll(dones) / 8;
+			const struct vhostx_zc_slot *slot = &zc->slot[id];
 
 			/* K: pairs with the release in vhostx_zc_done(). */
 			(void)__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE);
 			if (rec != NULL) {
-				rec[n].id = id;
-				rec[n].ndesc = zc->slot[id].ndesc;
-				rec[n].used_len = 0;
+				rec[n].elem = id;
+				rec[n].ndesc = slot->ndesc;
 			}
-			vhostx_zc_settle(zc, id, now);
+			longest = RTE_MAX(longest, now - zc->since[id]);
+			vhostx_zc_leave_regions(zc, slot);
+			entries += slot->ndesc;
+			__atomic_store_n(&zc->state[id], VHOSTX_ZC_IDLE, __ATOMIC_RELAXED);
 			n++;
 		}
 	}
+	if (n == 0)
+		return 0;
+	if (unlikely(longest != zc->longest))
+		__atomic_store_n(&zc->longest, longest, __ATOMIC_RELAXED);
+	zc->out_in[group] -= n;
+	zc->out_entries -= entries;
+	__atomic_store_n(&zc->out, zc->out - n, __ATOMIC_RELAXED);
 	return n;
 }
 

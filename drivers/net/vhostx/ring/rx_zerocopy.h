@@ -20,6 +20,7 @@ struct rx_lender {
 	uint64_t lent;              /* chains of the step that were lent, as bits */
 };
 
+static_assert(VHOSTX_ZC_SHORTEST >= RX_FILTERED, "the filter reads no byte behind a packet that is lent");
 static_assert(STEP <= 64, "a bit for each chain of a step");
 
 /* The pieces of a packet that are to be lent. */
@@ -300,6 +301,111 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	return RX_TAKEN;
 }
 
+/* What all common chains of a step have in common: it is read once. */
+struct rx_common {
+	struct vhostx_range range; /* where their buffers are */
+	uint16_t region;           /* of the table */
+	uint16_t end;              /* the first chain that is not looked at */
+};
+
+/* Up to which of @a n chains may common ones be lent from the region where the last buffer was found? */
+static __rte_always_inline struct rx_common
+rx_common_of(const struct vhostx_queue *q, const struct vhostx_snapshot *s, uint16_t i, uint16_t n,
+	const struct rx_lender *l)
+{
+	const struct vhostx_zc *zc = s->zc;
+	const uint32_t left = RTE_MAX(zc->limit, zc->out_entries) - zc->out_entries;
+	const uint32_t most = zc->linear ? left : RTE_MIN(left, (uint32_t)l->nb);
+	const struct rx_common common = {
+		.range = vhostx_range_hint(s),
+		.region = zc->region_of[s->ring->hint],
+		.end = i + RTE_MIN(most, (uint32_t)n - i),
+	};
+	const struct vhostx_zc_region *r = &zc->region[common.region];
+
+	if (unlikely(s->log != NULL || q->finish != 0 || __atomic_load_n(&zc->held, __ATOMIC_RELAXED) ||
+			__atomic_load_n(&r->refusal, __ATOMIC_RELAXED) != VHOSTX_ZC_LENT ||
+			(r->dma != NULL && r->dma->page != NULL)))
+		return (struct rx_common){ .end = i };
+	return common;
+}
+
+/* One descriptor in that region, whose head is not out, and a frame to one station that asks for nothing. */
+static __rte_always_inline bool
+rx_is_common_lent(const struct vhostx_snapshot *s, const struct rx_common *common,
+	const struct rx_filter *filter, const struct vhostx_chain *c, uint32_t len)
+{
+	const struct vhostx_zc *zc = s->zc;
+
+	return c->shape == VHOSTX_SINGLE && len - zc->threshold <= VHOSTX_ZC_PIECE_MAX - zc->threshold &&
+		c->id < zc->size && !vhostx_zc_is_out(zc, c->id) &&
+		(uintptr_t)c->va - (uintptr_t)common->range.va < common->range.size &&
+		rx_is_common(filter, c->va);
+}
+
+/* Begin to load what lending touches of the chains beside the two lines that fetch began to load. */
+static __rte_always_inline void
+rx_prefetch_lent(const struct vhostx_zc *zc, const struct vhostx_batch *b, uint16_t i, uint16_t n)
+{
+	for (; i < n; i++) {
+		if (likely(b->chain[i].id < zc->size))
+			rte_prefetch0(&zc->slot[b->chain[i].id]);
+		if (!zc->linear)
+			rte_prefetch0(b->chain[i].va + 2 * RTE_CACHE_LINE_SIZE);
+	}
+}
+
+/*
+ * Lend the chains from @a i on as long as they are common: as rx_next_lent() and rx_lend_at() do it one by one, but
+ * what they count is counted once. @return the first one that is not.
+ */
+static __rte_always_inline uint16_t
+rx_lend_common(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t n, struct rte_mbuf **pkts, struct rx_lender *l)
+{
+	const struct rx_common common = rx_common_of(q, s, i, n, l);
+	const struct rx_filter filter = rx_filter_of(s);
+	const uint32_t hdr_len = s->hdr_len;
+	const uint64_t whole = q->rearm & ~(uint64_t)UINT16_MAX; /* data_off is its low half-word */
+	struct vhostx_zc *zc = s->zc;
+	const bool has_iova = zc->region[common.region].dma != NULL;
+	const uint16_t first = i;
+	uint64_t bytes = 0;
+
+	for (; i < common.end; i++, pkts++) {
+		const struct vhostx_chain *c = &b->chain[i];
+		const uint32_t len = c->total - hdr_len;
+		uint8_t *va = c->va + hdr_len;
+		struct vhostx_zc_slot *slot;
+		struct rte_mbuf *m = *pkts;
+		uint32_t rest = len;
+
+		if (unlikely(!rx_is_common_lent(s, &common, &filter, c, len)))
+			break;
+		if (likely(!zc->linear)) {
+			vhostx_mbuf_fresh(m, q->rearm + ((uint64_t)1 << 32), len);
+			rx_copy_header(rte_pktmbuf_mtod(m, uint8_t *), va);
+			m->data_len = VHOSTX_ZC_HEADER;
+			m->next = l->seg[--l->nb];
+			m = m->next;
+			va += VHOSTX_ZC_HEADER;
+			rest -= VHOSTX_ZC_HEADER;
+		}
+		slot = vhostx_zc_lend_single(zc, c->id, common.region, l->now);
+		vhostx_mbuf_lend(m, whole, va, has_iova ? (uintptr_t)va : RTE_BAD_IOVA, rest, &slot->shinfo);
+		l->lent |= UINT64_C(1) << i;
+		q->count.sizes[vhostx_size_class(len)]++;
+		bytes += len;
+	}
+	if (i != first) {
+		vhostx_zc_lent_singles(zc, common.region, i - first);
+		q->count.packets += i - first;
+		q->count.bytes += bytes;
+		q->count.zc[VHOSTX_ZC_LENT] += i - first;
+	}
+	return i;
+}
+
 /* The cold side may sleep while nothing is out. */
 static __rte_always_inline void
 rx_tell(struct vhostx_queue *q, struct vhostx_zc *zc)
@@ -346,9 +452,20 @@ rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	l.nb = 0;
 	l.lent = 0;
 	l.now = vhostx_zc_now();
+	rx_prefetch_lent(s->zc, b, 0, n);
 	while (i < n) {
-		uint16_t next = rx_next_lent(q, s, b, i, &n);
+		uint16_t next;
 
+		if (unlikely(l.nb == 0 && !s->zc->linear && b->chain[i].total >= s->zc->threshold + s->hdr_len))
+			rx_lender_fill(q, &l, n - i);
+		if (likely(b->chain[i].shape == VHOSTX_SINGLE)) {
+			next = rx_lend_common(q, s, b, i, n, &pkts[done], &l);
+			done += next - i;
+			i = next;
+			if (likely(i == n))
+				break;
+		}
+		next = rx_next_lent(q, s, b, i, &n);
 		if (likely(next == i && i < n)) {
 			if (unlikely(l.nb == 0 && !s->zc->linear))
 				rx_lender_fill(q, &l, n - i);

@@ -37,8 +37,7 @@ vhostx_zc_create(const struct vhostx_zc_conf *conf)
 	zc->no_dma = conf->no_dma;
 	zc->limit = (uint32_t)conf->size * conf->inflight / 100;
 	/* Nothing is left to attach of a packet that is all header. */
-	zc->threshold = conf->linear ? conf->threshold :
-		RTE_MAX(conf->threshold, VHOSTX_ZC_HEADER + 1);
+	zc->threshold = RTE_MAX(conf->threshold, conf->linear ? VHOSTX_ZC_SHORTEST : VHOSTX_ZC_HEADER + 1);
 	zc->state = zc_alloc((size_t)groups * VHOSTX_ZC_GROUP);
 	zc->out_in = zc_alloc(groups);
 	zc->since = zc_alloc(conf->size * sizeof(zc->since[0]));

@@ -18,6 +18,8 @@
 
 /** Bytes at the beginning of a packet that are copied, so that they can be read and changed in peace. */
 #define VHOSTX_ZC_HEADER 128u
+/** Bytes of the shortest packet that is lent as a whole: an Ethernet header. */
+#define VHOSTX_ZC_SHORTEST 14u
 /** Attached segments of one packet, at most. */
 #define VHOSTX_ZC_PIECES 64u
 /** Bytes of one attached segment, at most: its length has 16 bits. */
