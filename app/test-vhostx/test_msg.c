@@ -52,6 +52,8 @@ static const struct expected served[] = {
 	{ 28, "POSTCOPY_ADVISE", 0, 1, 8, true },
 	{ 29, "POSTCOPY_LISTEN", 0, 1, 8, false },
 	{ 30, "POSTCOPY_END", 0, 1, 8, true },
+	{ 31, "GET_INFLIGHT_FD", 20, 1, 12, true },
+	{ 32, "SET_INFLIGHT_FD", 20, 2, 12, false },
 	{ 34, "RESET_DEVICE", 0, 1, 13, false },
 	{ 36, "GET_MAX_MEM_SLOTS", 0, 1, 15, true },
 	{ 37, "ADD_MEM_REG", 40, 2, 15, false },
@@ -120,7 +122,11 @@ test_msg_refuses_other_sizes(void **state)
 			const struct vhostx_msg msg = message(e->request, e->size + off[k],
 				most_fds(e));
 
-			assert_int_equal(check(&msg), -EPROTO);
+			/* An inflight description may have the padding of a C struct. */
+			if (e->feature == VHOSTX_PROTOCOL_F_INFLIGHT_SHMFD && off[k] == 4)
+				assert_int_equal(check(&msg), 0);
+			else
+				assert_int_equal(check(&msg), -EPROTO);
 		}
 	}
 }

@@ -27,6 +27,7 @@ static const struct vhostx_state_ident state_ident = {
 	.device = { .dev = 1, .ino = 2, .offset = 12288 },
 	.size = 256,
 	.base = 0x80008000,
+	.kind = VHOSTX_STATE_JOURNAL,
 };
 
 /* *state: a folder in memory, empty. */
@@ -73,8 +74,14 @@ state_open(const char *dir, const char *path)
 	struct vhostx_state *state = NULL;
 	const char *why = "";
 
-	assert_int_equal(vhostx_state_open(dir, path, &state, &why), 0);
+	assert_int_equal(vhostx_state_open(dir, path, true, &state, &why), 0);
 	return state;
+}
+
+static struct vhostx_journal *
+state_journal(struct vhostx_state *state, uint16_t idx)
+{
+	return vhostx_state_room(state, idx, VHOSTX_STATE_JOURNAL, 256);
 }
 
 /* Leave the file as a killed process does: what the kernel closes is closed, nothing more. */
@@ -109,12 +116,12 @@ test_state_stays_with_a_bound_ring(void **state)
 	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
 
 	assert_false(vhostx_state_is_bound(st, 255, &state_ident));
-	vhostx_state_journal(st, 255, 256)->batch = 42;
+	state_journal(st, 255)->batch = 42;
 	vhostx_state_bind(st, 255, &state_ident);
 	vhostx_state_close(st);
 	st = state_open(*state, STATE_SOCKET);
 	assert_true(vhostx_state_is_bound(st, 255, &state_ident));
-	assert_int_equal(vhostx_state_journal(st, 255, 256)->batch, 42);
+	assert_int_equal(state_journal(st, 255)->batch, 42);
 	assert_false(vhostx_state_is_bound(st, 254, &state_ident));
 	other.base++;
 	assert_false(vhostx_state_is_bound(st, 255, &other));
@@ -127,7 +134,53 @@ test_state_stays_with_a_bound_ring(void **state)
 	other = state_ident;
 	other.size = 128;
 	assert_false(vhostx_state_is_bound(st, 255, &other));
+	other = state_ident;
+	other.kind = VHOSTX_STATE_RECORD_PACKED;
+	assert_false(vhostx_state_is_bound(st, 255, &other));
 	vhostx_state_unbind(st, 255);
+	vhostx_state_close(st);
+}
+
+/* What is kept of neighbours, and of one ring in other ways, lies in other bytes; the longest rings have room. */
+static void
+test_state_rooms_are_apart(void **state)
+{
+	static const enum vhostx_state_kind kinds[] = { VHOSTX_STATE_JOURNAL, VHOSTX_STATE_RECORD_SPLIT };
+	static const size_t bytes[] = { 8 + 32768 * 8, 32 + 32768 * 32 };
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	uint8_t *room[2][2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		for (unsigned int k = 0; k < 2; k++) {
+			room[i][k] = vhostx_state_room(st, 254 + i, kinds[k], 32768);
+			assert_non_null(room[i][k]);
+			memset(room[i][k], 1 + 2 * i + k, k == 0 ? bytes[0] : 16 + 32768 * 16);
+		}
+	}
+	assert_ptr_equal(vhostx_state_room(st, 255, VHOSTX_STATE_RECORD_PACKED, 32768), room[1][1]);
+	memset(room[1][1], 4, bytes[1]);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (unsigned int k = 0; k < 2; k++) {
+			assert_int_equal(room[i][k][0], 1 + 2 * i + k);
+			assert_int_equal(room[i][k][16 + 32768 * (k == 0 ? 7 : 16) - 1], 1 + 2 * i + k);
+		}
+	}
+	vhostx_state_close(st);
+}
+
+static void
+test_state_can_be_looked_for(void **state)
+{
+	struct vhostx_state *st = NULL;
+	const char *why;
+
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, false, &st, &why), -ENOENT);
+	assert_string_equal(state_file(*state), "");
+	st = state_open(*state, STATE_SOCKET);
+	vhostx_state_bind(st, 0, &state_ident);
+	vhostx_state_close(st);
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, false, &st, &why), 0);
+	vhostx_state_unbind(st, 0);
 	vhostx_state_close(st);
 }
 
@@ -167,7 +220,7 @@ test_state_has_one_process(void **state)
 	struct vhostx_state *st = state_open(*state, STATE_SOCKET), *again = NULL;
 	const char *why = NULL;
 
-	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, &again, &why), -EBUSY);
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, true, &again, &why), -EBUSY);
 	assert_non_null(strstr(why, "another process"));
 	vhostx_state_close(st);
 }
@@ -181,7 +234,7 @@ test_state_must_be_this_users_alone(void **state)
 	vhostx_state_bind(st, 0, &state_ident);
 	vhostx_state_close(st);
 	assert_int_equal(chmod(state_file(*state), 0666), 0);
-	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, &st, &why), -EPERM);
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, true, &st, &why), -EPERM);
 	assert_non_null(strstr(why, "not this user's alone"));
 }
 
@@ -192,9 +245,9 @@ test_state_must_be_in_memory(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_state_open("/proc", STATE_SOCKET, &st, &why), -ENOTSUP);
+	assert_int_equal(vhostx_state_open("/proc", STATE_SOCKET, true, &st, &why), -ENOTSUP);
 	assert_non_null(strstr(why, "memory file system"));
-	assert_int_equal(vhostx_state_open("/nonexistent", STATE_SOCKET, &st, &why), -ENOTSUP);
+	assert_int_equal(vhostx_state_open("/nonexistent", STATE_SOCKET, true, &st, &why), -ENOTSUP);
 	assert_false(vhostx_state_is_memory("/proc"));
 	assert_true(vhostx_state_is_memory("/dev/shm"));
 }
@@ -232,6 +285,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		STATE_TEST(test_state_goes_with_the_last_ring),
 		STATE_TEST(test_state_stays_with_a_bound_ring),
+		STATE_TEST(test_state_rooms_are_apart),
+		STATE_TEST(test_state_can_be_looked_for),
 		STATE_TEST(test_state_is_bound_to_the_last_identity),
 		STATE_TEST(test_state_of_another_socket_is_empty),
 		STATE_TEST(test_state_has_one_process),

@@ -29,7 +29,7 @@ def _host(shared):
 
 
 # What a well-formed message has: payload bytes and numbers of descriptors.
-U64, STATE, ADDR, REGION = 8, 8, 40, 40
+U64, STATE, ADDR, REGION, INFLIGHT = 8, 8, 40, 40, 20
 FORMS = {
     Msg.GET_FEATURES: (0, {0}), Msg.SET_FEATURES: (U64, {0}),
     Msg.SET_OWNER: (0, {0}), Msg.RESET_OWNER: (0, {0}),
@@ -44,6 +44,7 @@ FORMS = {
     Msg.GET_MAX_MEM_SLOTS: (0, {0}), Msg.ADD_MEM_REG: (REGION, {1}),
     Msg.REM_MEM_REG: (REGION, {0, 1}),
     Msg.SET_STATUS: (U64, {0}), Msg.GET_STATUS: (0, {0}),
+    Msg.GET_INFLIGHT_FD: (INFLIGHT, {0}), Msg.SET_INFLIGHT_FD: (INFLIGHT, {1}),
 }
 # Served, too; their forms are checked with what they are for.
 OTHERS = {Msg.SET_LOG_BASE, Msg.SET_LOG_FD, Msg.SEND_RARP, Msg.GET_CONFIG, Msg.SET_CONFIG,

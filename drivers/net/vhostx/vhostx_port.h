@@ -26,7 +26,8 @@ struct vhostx_port_ring {
 	struct vhostx_queue *queue;   /**< the ethdev queue of this number and direction, NULL: none */
 	struct vhostx_zc_ring zc;     /**< rx: what it has lent */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
-	bool kept;                    /**< the journal in the state file is this ring's */
+	enum vhostx_state_kind kept;  /**< what the state file has of this ring */
+	union vhostx_inflight_ring *noted; /**< the in-flight record that is this ring's, or NULL */
 	bool fetching;                /**< post-copy: a thread brings its pages in */
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */

@@ -10,13 +10,16 @@
 #include "vhostx_port.h"
 
 /**
- * Give ring @a idx, whose snapshot was built and is not prepared yet, its journal. A ring that just got a
- * position goes on where the journal says that it was, if the front-end's word is no newer.
+ * Give ring @a idx, whose snapshot was built and is not prepared yet, its in-flight record or its journal. A ring
+ * that just got a position goes on where that says that it was, if the front-end's word is no newer.
  */
 void vhostx_resume_ring(struct vhostx_port *port, uint16_t idx);
 
-/** The ring's position is settled: from now on the journal counts. */
+/** The ring's position is settled: from now on what is kept of it counts. */
 void vhostx_resume_keep(struct vhostx_port *port, uint16_t idx);
+
+/** The in-flight record that ring @a idx has, the front-end's or ours; NULL: none. */
+union vhostx_inflight_ring *vhostx_resume_noted(const struct vhostx_port *port, uint16_t idx);
 
 /** Nobody will want to go on where ring @a idx was. */
 void vhostx_resume_forget(struct vhostx_port *port, uint16_t idx);

@@ -14,6 +14,7 @@
 #include "ring/notify.h"
 #include "vhostx_log.h"
 #include "vhostx_port.h"
+#include "vhostx_resume.h"
 
 /* While something is out: two ticks see that a queue is not polled, and have to be within 1 ms. */
 #define ZC_TICK_US 400u
@@ -36,6 +37,7 @@ zc_refresh(struct vhostx_port *port, uint16_t idx)
 	at->log = at->log == NULL || at->mem == NULL ? NULL : port->be.log;
 	at->logfd = at->log == NULL ? -1 : port->be.logfd;
 	at->log_blocks = at->logfd >= 0 && vhostx_eventfd_blocks(at->logfd);
+	at->inflight = vhostx_resume_noted(port, idx);
 	at->callfd = port->be.vring[idx].callfd;
 	at->call_blocks = at->callfd >= 0 && vhostx_eventfd_blocks(at->callfd);
 }

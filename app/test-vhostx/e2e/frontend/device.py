@@ -39,6 +39,7 @@ class Config:
     rx_limit: int = None          # receive chains lent at most, None: all
     start: int = 0                # ring index that fresh rings begin at
     wrap: int = 1                 # packed: wrap counter they begin with
+    inflight: bool = False        # keep an in-flight buffer for the back-end
     add_regions: bool = False     # ADD_MEM_REG for each instead of one table
     interrupts: str = "never"     # or "event": recv() sleeps on the call fd
     place: object = None          # see buffers.Pool
@@ -89,6 +90,7 @@ class Frontend:
         self.conn = None
         self.offered = self.features = 0
         self.offered_protocol = self.protocol = 0
+        self.inflight = None  # fd and description of the in-flight buffer
         self.vrings = []
         self.tx = []
         self.rx = []
@@ -106,6 +108,7 @@ class Frontend:
         self.open()
         self.negotiate()
         self.share_memory()
+        self.share_inflight()
         self.make_rings()
         self.start()
         return self
@@ -129,6 +132,9 @@ class Frontend:
             os.close(vring.kick)
             os.close(vring.call)
         self.vrings = []
+        if self.inflight:
+            os.close(self.inflight[0])
+            self.inflight = None
         if self.own_memory:
             self.memory.close()
 
@@ -204,6 +210,17 @@ class Frontend:
                 self.add_region(region)
         else:
             self.say(Msg.SET_MEM_TABLE, *self.memory.table())
+
+    def share_inflight(self):
+        """Hand the in-flight buffer over; at first the back-end makes it."""
+        if not self.config.inflight:
+            return
+        assert self.protocol & Protocol.INFLIGHT_SHMFD, "INFLIGHT_SHMFD is not offered"
+        if not self.inflight:
+            reply = self.conn.ask(Msg.GET_INFLIGHT_FD, protocol.inflight(
+                0, 0, 2 * self.config.pairs, self.config.size))
+            self.inflight = reply.fds[0], reply.payload
+        self.say(Msg.SET_INFLIGHT_FD, self.inflight[1], [self.inflight[0]])
 
     def add_region(self, region):
         """ADD_MEM_REG for one region of the memory."""

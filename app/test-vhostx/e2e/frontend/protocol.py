@@ -185,6 +185,11 @@ def mem_region(region):
     return struct.pack("=QQQQQ", 0, *region)
 
 
+def inflight(size, offset, queues, entries):
+    """Payload: an inflight description, padded as QEMU's."""
+    return struct.pack("=QQHH4x", size, offset, queues, entries)
+
+
 def message(request, payload=b"", need_reply=False, *, flags=None, size=None,
             version=VERSION):
     """Bytes of a message; flags, size and version can be given false values."""

@@ -19,12 +19,13 @@
 
 #include <rte_atomic.h>
 
+#include "inflight.h"
 #include "state.h"
 
 /* Rings of a port at most, and the entries of each. */
 #define STATE_RINGS 256u
 #define STATE_RING_MAX 32768u
-#define STATE_MAGIC UINT64_C(0x3165746174737876) /* "vxstate1": the layout is in the name */
+#define STATE_MAGIC UINT64_C(0x3265746174737876) /* "vxstate2": the layout is in the name */
 #define STATE_PAGE 4096u
 
 /* The file begins with this. */
@@ -39,15 +40,18 @@ struct state_ring {
 	struct vhostx_state_ident ident[2];
 };
 
-/* The file: what is always there, then a journal for each ring. Pages that nobody touches take no memory. */
+/* The file: what is always there, then each ring's room. Pages that nobody touches take no memory. */
 struct state_file {
 	struct state_header header;
 	struct state_ring ring[STATE_RINGS];
 };
 
 #define STATE_BEGIN RTE_ALIGN_CEIL(sizeof(struct state_file), STATE_PAGE)
-#define STATE_STRIDE RTE_ALIGN_CEIL(sizeof(struct vhostx_journal) + STATE_RING_MAX * sizeof(uint64_t), \
+#define STATE_JOURNAL RTE_ALIGN_CEIL(sizeof(struct vhostx_journal) + STATE_RING_MAX * sizeof(uint64_t), \
 	STATE_PAGE)
+#define STATE_RECORD RTE_ALIGN_CEIL(sizeof(union vhostx_inflight_ring) + \
+	STATE_RING_MAX * sizeof(struct vhostx_inflight_packed_desc), STATE_PAGE)
+#define STATE_STRIDE (STATE_JOURNAL + STATE_RECORD)
 #define STATE_SIZE (STATE_BEGIN + STATE_RINGS * STATE_STRIDE)
 
 struct vhostx_state {
@@ -97,12 +101,14 @@ state_check(int fd, const char *name, const char **why)
 
 /* Open and lock. The last process may remove the file between the two: then there is a new one. */
 static int
-state_lock(const char *name, int *out, const char **why)
+state_lock(const char *name, bool make, int *out, const char **why)
 {
 	int fd, ret;
 
 	do {
-		fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fd = open(name, O_RDWR | (make ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0 && errno == ENOENT && !make)
+			return -ENOENT;
 		if (fd < 0) {
 			*why = "the state file cannot be opened; give a state-dir that this user may write to";
 			return -errno;
@@ -166,7 +172,7 @@ vhostx_state_is_memory(const char *dir)
 }
 
 int
-vhostx_state_open(const char *dir, const char *path, struct vhostx_state **out, const char **why)
+vhostx_state_open(const char *dir, const char *path, bool make, struct vhostx_state **out, const char **why)
 {
 	char absolute[sizeof(((struct state_header *)0)->path)];
 	struct vhostx_state *state;
@@ -187,7 +193,7 @@ vhostx_state_open(const char *dir, const char *path, struct vhostx_state **out, 
 	ret = snprintf(state->name, sizeof(state->name), "%s/vhostx-%016llx", dir,
 		(unsigned long long)state_hash(absolute)) < (int)sizeof(state->name) ? 0 : -ENAMETOOLONG;
 	if (ret == 0)
-		ret = state_lock(state->name, &state->fd, why);
+		ret = state_lock(state->name, make, &state->fd, why);
 	if (ret != 0)
 		goto free_state;
 	ret = state_layout(state->fd, absolute, &state->map, why);
@@ -206,12 +212,15 @@ free_state:
 	return ret;
 }
 
-struct vhostx_journal *
-vhostx_state_journal(struct vhostx_state *state, uint16_t idx, uint32_t size)
+void *
+vhostx_state_room(struct vhostx_state *state, uint16_t idx, enum vhostx_state_kind kind, uint32_t size)
 {
-	const uint64_t at = STATE_BEGIN + idx * STATE_STRIDE;
+	const bool journal = kind == VHOSTX_STATE_JOURNAL;
+	const uint64_t at = STATE_BEGIN + idx * STATE_STRIDE + (journal ? 0 : STATE_JOURNAL);
+	const uint64_t bytes = journal ? sizeof(struct vhostx_journal) + size * sizeof(uint64_t) :
+		vhostx_inflight_size(1, size, kind == VHOSTX_STATE_RECORD_PACKED);
 
-	if (posix_fallocate(state->fd, at, sizeof(struct vhostx_journal) + size * sizeof(uint64_t)) != 0)
+	if (posix_fallocate(state->fd, at, bytes) != 0)
 		return NULL;
 	return RTE_PTR_ADD(state->file, at);
 }
@@ -220,7 +229,8 @@ static bool
 ident_equal(const struct vhostx_state_ident *a, const struct vhostx_state_ident *b)
 {
 	return vhostx_place_equal(&a->desc, &b->desc) && vhostx_place_equal(&a->driver, &b->driver) &&
-		vhostx_place_equal(&a->device, &b->device) && a->size == b->size && a->base == b->base;
+		vhostx_place_equal(&a->device, &b->device) && a->size == b->size && a->base == b->base &&
+		a->kind == b->kind;
 }
 
 bool

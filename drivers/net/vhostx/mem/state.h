@@ -32,13 +32,22 @@ struct vhostx_journal {
 	uint64_t word[]; /**< [size] second words of its entries from the second on, as they were */
 };
 
+/** What is kept of a ring in the state file. */
+enum vhostx_state_kind {
+	VHOSTX_STATE_NOTHING,       /**< nothing */
+	VHOSTX_STATE_JOURNAL,       /**< struct vhostx_journal: of a packed ring that gives back in order */
+	VHOSTX_STATE_RECORD_SPLIT,  /**< union vhostx_inflight_ring */
+	VHOSTX_STATE_RECORD_PACKED, /**< the same */
+};
+
 /** What a ring is known by: the same memory of the same front-end. */
 struct vhostx_state_ident {
 	struct vhostx_place desc;   /**< descriptors */
 	struct vhostx_place driver; /**< driver area */
 	struct vhostx_place device; /**< device area */
 	uint32_t size;              /**< entries */
-	uint32_t base;              /**< what SET_VRING_BASE said; a front-end that knows no better repeats it */
+	uint32_t base;              /**< 0 if split; what SET_VRING_BASE said: who knows no better repeats it */
+	uint32_t kind;              /**< enum vhostx_state_kind */
 };
 
 /**
@@ -47,7 +56,7 @@ struct vhostx_state_ident {
  * | state of a ring | meaning                                      | what moves it on             |
  * |-----------------|----------------------------------------------|------------------------------|
  * | unbound         | the front-end knows the position             | vhostx_state_bind()          |
- * | bound           | the journal alone knows it, for the identity | vhostx_state_unbind()        |
+ * | bound           | the file alone knows it, for the identity    | vhostx_state_unbind()        |
  */
 struct vhostx_state;
 
@@ -56,29 +65,32 @@ struct vhostx_state;
  *
  * @param dir   folder, on a memory file system.
  * @param path  the socket's; with it the file's name is made.
+ * @param make  if there is none.
  * @param why   set to a sentence for the log on error.
- * @return 0; -ENOTSUP if the folder is not on a memory file system; -EBUSY if another process has the
- *   file; -EPERM if it is not this user's alone; -ENOMEM; or the -errno of a system call.
+ * @return 0; -ENOENT if there is none and none is to be made; -ENOTSUP if the folder is not on a memory file
+ *   system; -EBUSY if another process has the file; -EPERM if it is not this user's alone; -ENOMEM; or the -errno
+ *   of a system call.
  */
-int vhostx_state_open(const char *dir, const char *path, struct vhostx_state **state, const char **why);
+int vhostx_state_open(const char *dir, const char *path, bool make, struct vhostx_state **state,
+	const char **why);
 
 /** Is @a dir on a file system that never writes to a disk? false also if there is no such folder. */
 bool vhostx_state_is_memory(const char *dir);
 
 /**
- * The journal of ring @a idx, below 256, with room for @a size entries in memory.
+ * Room for what is kept of ring @a idx, below 256, with @a size entries: each kind has its own.
  * @return NULL if the file system is full.
  */
-struct vhostx_journal *vhostx_state_journal(struct vhostx_state *state, uint16_t idx, uint32_t size);
+void *vhostx_state_room(struct vhostx_state *state, uint16_t idx, enum vhostx_state_kind kind, uint32_t size);
 
 /** Is ring @a idx bound, and to this identity? */
 bool vhostx_state_is_bound(const struct vhostx_state *state, uint16_t idx,
 	const struct vhostx_state_ident *ident);
 
-/** From now on the journal of ring @a idx counts, for this identity alone. */
+/** From now on what is kept of ring @a idx counts, for this identity alone. */
 void vhostx_state_bind(struct vhostx_state *state, uint16_t idx, const struct vhostx_state_ident *ident);
 
-/** The journal of ring @a idx counts no more. */
+/** What is kept of ring @a idx counts no more. */
 void vhostx_state_unbind(struct vhostx_state *state, uint16_t idx);
 
 /** Close the file; remove it unless a ring is bound. NULL is allowed. */

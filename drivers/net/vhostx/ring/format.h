@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "dirty.h"
+#include "inflight.h"
 #include "notify.h"
 #include "packed.h"
 #include "split.h"
@@ -41,10 +42,30 @@ ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wan
 	}
 }
 
+/* The ring has an in-flight record. */
+static __rte_noinline void
+ring_give_back_noted(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
+{
+	vhostx_inflight_take(s, b->chain, n);
+	vhostx_inflight_give(s, b->chain, n);
+	if (s->format == VHOSTX_SPLIT) {
+		split_take(s, b, n);
+		split_complete(s, b->chain, n);
+	} else {
+		packed_take(s, b, n);
+		packed_complete(s, b->chain, n, b->plain);
+	}
+	vhostx_inflight_given(s, b->chain, n);
+}
+
 /* Take chains and give them back. @a dir as of fetch: without WRITE nothing was written into them. */
 static __rte_always_inline void
-ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n, uint16_t dir)
+ring_give_back(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
+	if (unlikely(s->inflight != NULL)) {
+		ring_give_back_noted(s, b, n);
+		return;
+	}
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_take(s, b, n);
@@ -65,8 +86,10 @@ ring_give_back(const struct vhostx_snapshot *s, const struct vhostx_batch *b, ui
 
 /* Take chains without giving them back. */
 static __rte_always_inline void
-ring_take(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
+	if (unlikely(s->inflight != NULL))
+		vhostx_inflight_take(s, b->chain, n);
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_take(s, b, n);
@@ -83,6 +106,8 @@ ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 {
 	const uint16_t before = s->ring->last_used;
 
+	if (unlikely(s->inflight != NULL))
+		vhostx_inflight_give(s, c, n);
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_complete(s, c, n);
@@ -91,13 +116,15 @@ ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 		packed_complete(s, c, n, false);
 		break;
 	}
+	if (unlikely(s->inflight != NULL))
+		vhostx_inflight_given(s, c, n);
 	if (unlikely(s->log != NULL))
 		vhostx_dirty_used(s, before);
 }
 
 /* The front-end migrates the guest: it wants to know what is written. */
 static __rte_noinline __rte_cold void
-ring_complete_logged(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n, uint16_t dir)
+ring_complete_logged(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
 	const uint16_t before = s->ring->last_used;
 
@@ -107,7 +134,7 @@ ring_complete_logged(const struct vhostx_snapshot *s, const struct vhostx_batch 
 }
 
 static __rte_always_inline void
-ring_complete(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n, uint16_t dir)
+ring_complete(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
 	if (n == 0)
 		return;

@@ -5,6 +5,7 @@
  */
 #include "dirty.h"
 #include "give.h"
+#include "inflight.h"
 #include "lend.h"
 #include "notify.h"
 #include "packed.h"
@@ -17,10 +18,14 @@ give(const struct vhostx_snapshot *s, const struct vhostx_chain *rec, uint16_t n
 
 	if (n == 0)
 		return;
+	if (s->inflight != NULL)
+		vhostx_inflight_give(s, rec, n);
 	if (s->format == VHOSTX_SPLIT)
 		split_complete(s, rec, n);
 	else
 		packed_complete(s, rec, n, false);
+	if (s->inflight != NULL)
+		vhostx_inflight_given(s, rec, n);
 	if (s->log != NULL)
 		vhostx_dirty_used(s, before);
 }
@@ -63,7 +68,9 @@ vhostx_give_early(const struct vhostx_snapshot *s, struct vhostx_zc *zc)
 	uint32_t given = 0;
 
 	for (uint32_t id = 0; id < zc->size; id++) {
-		struct vhostx_chain rec = { .id = id, .ndesc = zc->slot[id].ndesc };
+		struct vhostx_chain rec = {
+			.id = id, .ndesc = zc->slot[id].ndesc, .entry = zc->slot[id].entry,
+		};
 
 		/* One that comes back just now is given back here as well: reaping it gives nobody anything. */
 		if (!vhostx_zc_is_out(zc, id))

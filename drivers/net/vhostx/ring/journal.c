@@ -21,7 +21,6 @@ enum journal_entry {
 
 /* Where a ring is to go on. */
 struct journal_place {
-	struct vhostx_journal_batch batch;
 	uint16_t slot;  /* position */
 	bool wrap;
 	uint16_t undo;  /* entries from the position on that may be half given back */
@@ -61,7 +60,8 @@ entry_look(const struct vhostx_snapshot *s, uint16_t slot, bool wrap)
 
 /*
  * Was the head that is the proof given back? It is used, or since then offered in the next lap: its used bit is the
- * wrap counter. Where a batch that was not given back has overwritten it, the journal has what was there.
+ * wrap counter. Where a batch that was not given back has overwritten it, the journal, if there is one, has what
+ * was there.
  */
 static bool
 proof_holds(const struct vhostx_snapshot *s, const struct journal_place *p)
@@ -71,6 +71,8 @@ proof_holds(const struct vhostx_snapshot *s, const struct journal_place *p)
 	uint16_t bits;
 
 	if (p->proof == VHOSTX_JOURNAL_NONE)
+		return true;
+	if (ahead != 0 && ahead < p->undo && s->journal == NULL)
 		return true;
 	if (ahead != 0 && ahead < p->undo)
 		bits = s->journal->word[ahead - 1] >> 48;
@@ -118,7 +120,7 @@ static struct journal_place
 place_find(const struct vhostx_snapshot *s, const struct vhostx_journal_batch *b)
 {
 	struct journal_place p = {
-		.batch = *b, .slot = at_slot(b->start), .wrap = at_wrap(b->start), .proof = b->last,
+		.slot = at_slot(b->start), .wrap = at_wrap(b->start), .proof = b->last,
 	};
 	uint32_t end;
 
@@ -173,21 +175,32 @@ ring_is_ours(const struct vhostx_snapshot *s)
 }
 
 bool
+vhostx_journal_agrees(const struct vhostx_snapshot *s, uint16_t slot, bool wrap, uint16_t undo, uint16_t proof)
+{
+	const struct journal_place p = { .slot = slot, .wrap = wrap, .undo = undo, .proof = proof };
+
+	if (!ring_is_ours(s) || (proof != VHOSTX_JOURNAL_NONE && at_slot(proof) >= s->size))
+		return false;
+	for (unsigned int looks = 0; looks < JOURNAL_LOOKS; looks++) {
+		if (ring_agrees(s, &p))
+			return true;
+		rte_pause();
+	}
+	return false;
+}
+
+bool
 vhostx_journal_resume(const struct vhostx_snapshot *s)
 {
 	const struct vhostx_journal_batch batch = vhostx_journal_get(s->journal);
 	struct vhostx_ring *ring = s->ring;
 	struct journal_place p;
-	unsigned int looks = 0;
 
-	if (!ring_is_ours(s) || !batch_is_sound(s, &batch))
+	if (!batch_is_sound(s, &batch))
 		return false;
 	p = place_find(s, &batch);
-	while (!ring_agrees(s, &p)) {
-		if (++looks == JOURNAL_LOOKS)
-			return false;
-		rte_pause();
-	}
+	if (!vhostx_journal_agrees(s, p.slot, p.wrap, p.undo, p.proof))
+		return false;
 	place_undo(s, &p);
 	vhostx_journal_put(s->journal, (struct vhostx_journal_batch) {
 		.start = vhostx_journal_at(p.slot, p.wrap), .last = p.proof, .prev = VHOSTX_JOURNAL_NONE,

@@ -116,6 +116,15 @@ vhostx_journal_open(const struct vhostx_snapshot *s, uint16_t ndesc)
 	});
 }
 
+/**
+ * Can a packed ring stand there? Told by its entries alone, of which the guest may be adding some just now.
+ *
+ * @param undo   entries from there on that may be half given back.
+ * @param proof  the last head that was given back, slot and wrap counter, or VHOSTX_JOURNAL_NONE.
+ */
+bool vhostx_journal_agrees(const struct vhostx_snapshot *snap, uint16_t slot, bool wrap, uint16_t undo,
+	uint16_t proof);
+
 /** Begin the journal of a ring that stands at its last_used, with what evidence it has. */
 void vhostx_journal_begin(const struct vhostx_snapshot *snap);
 

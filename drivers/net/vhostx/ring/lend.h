@@ -163,6 +163,7 @@ vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, u
 			if (rec != NULL) {
 				rec[n].elem = id;
 				rec[n].ndesc = slot->ndesc;
+				rec[n].entry = slot->entry;
 			}
 			longest = RTE_MAX(longest, now - zc->since[id]);
 			vhostx_zc_leave_regions(zc, slot);

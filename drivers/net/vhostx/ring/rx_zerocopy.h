@@ -500,6 +500,8 @@ rx_complete_zc(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t
 	for (uint16_t i = 0; i < n; i++) {
 		if (!(lent >> i & 1))
 			b->chain[k++] = b->chain[i];
+		else if (unlikely(s->inflight != NULL))
+			s->zc->slot[b->chain[i].id].entry = b->chain[i].entry;
 	}
 	if (k != 0)
 		ring_return(s, b->chain, k);

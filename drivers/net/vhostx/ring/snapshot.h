@@ -16,6 +16,7 @@
 #include "../mem/region.h"
 
 struct vhostx_journal;
+union vhostx_inflight_ring;
 struct vhostx_queue;
 struct vhostx_ring;
 struct vhostx_zc;
@@ -55,6 +56,7 @@ struct vhostx_snapshot {
 	struct vhostx_zc *zc;         /**< rx: slots that buffers are lent by; NULL: all is copied */
 	struct vhostx_journal *journal; /**< packed: outlives the process, the poller's; NULL: none is kept */
 	const struct vhostx_log *log; /**< what is written is noted there; NULL: nobody wants to know */
+	union vhostx_inflight_ring *inflight; /**< in-flight record, the poller's; NULL: none is kept */
 	uint64_t log_used;            /**< second place to log the used ring or device area at; UINT64_MAX: none */
 	uint16_t size;                /**< entries, 1 to VHOSTX_RING_MAX; a power of two if split */
 	uint8_t format;               /**< enum vhostx_format */

@@ -61,6 +61,7 @@ struct vhostx_ring {
 	uint32_t unsignalled; /**< packed: slots given back since then */
 	uint16_t fault;       /**< enum vhostx_cause that stopped the ring, or VHOSTX_NO_CAUSE */
 	uint32_t hint;        /**< region where the last address was found */
+	uint64_t counter;     /**< chains that were noted in the in-flight record */
 	int64_t base;         /**< cold: payload of SET_VRING_BASE; -1: the ring's own beginning */
 	rte_spinlock_t lock;  /**< between pollers, taken if the snapshot is shared */
 } __rte_cache_aligned;
@@ -94,7 +95,10 @@ struct vhostx_chain {
 		struct {
 			uint16_t nspill; /**< segments beyond the first */
 			uint16_t fault;  /**< enum vhostx_cause; the segments are unusable unless NO_CAUSE */
-			uint16_t spill;  /**< index of its second segment in the spill array */
+			union {
+				uint16_t spill; /**< index of its second segment in the spill array */
+				uint16_t entry; /**< once it was noted: where the in-flight record has it */
+			};
 			uint16_t ndesc;  /**< descriptors of the ring, or of a split ring's table, that it takes */
 		};
 		uint64_t shape; /**< all of these; the common chain has VHOSTX_SINGLE */

@@ -69,6 +69,7 @@ struct vhostx_zc_slot {
 	struct rte_mbuf_ext_shared_info shinfo; /**< of its mbufs; fcb_opaque: its state */
 	uint16_t region[VHOSTX_ZC_REGIONS];     /**< where its buffers are, or VHOSTX_ZC_NOWHERE */
 	uint16_t ndesc;                         /**< ring entries that its chain takes */
+	uint16_t entry;                         /**< where the in-flight record has it, if there is one */
 } __rte_aligned(32);
 
 /** Guest memory that is lent from. */

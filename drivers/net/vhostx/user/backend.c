@@ -365,6 +365,8 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_POSTCOPY_ADVISE] = vhostx_handle_postcopy_advise,
 	[VHOSTX_POSTCOPY_LISTEN] = vhostx_handle_postcopy_listen,
 	[VHOSTX_POSTCOPY_END] = vhostx_handle_postcopy_end,
+	[VHOSTX_GET_INFLIGHT_FD] = vhostx_handle_get_inflight_fd,
+	[VHOSTX_SET_INFLIGHT_FD] = vhostx_handle_set_inflight_fd,
 	[VHOSTX_RESET_DEVICE] = handle_reset_device,
 	[VHOSTX_GET_MAX_MEM_SLOTS] = vhostx_handle_get_max_mem_slots,
 	[VHOSTX_ADD_MEM_REG] = vhostx_handle_add_mem_reg,
@@ -482,6 +484,8 @@ vhostx_backend_reset(struct vhostx_backend *be)
 	}
 	vhostx_log_close(be->log);
 	be->log = NULL;
+	vhostx_inflight_close(be->inflight);
+	be->inflight = NULL;
 	backend_keep_fd(&be->logfd, -1);
 	vhostx_mem_free(be->mem);
 	be->mem = NULL;

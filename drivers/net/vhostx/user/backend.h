@@ -13,6 +13,7 @@
 #include <rte_bitops.h>
 
 #include "../mem/log.h"
+#include "../mem/inflight.h"
 #include "../mem/region.h"
 #include "../mem/uffd.h"
 #include "msg.h"
@@ -85,6 +86,7 @@ struct vhostx_backend {
 	struct vhostx_mem *mem;     /**< NULL: no memory yet */
 	uint32_t mem_changes;       /**< how often mem became another table */
 	struct vhostx_log *log;     /**< SET_LOG_BASE; NULL: none */
+	struct vhostx_inflight *inflight; /**< SET_INFLIGHT_FD; NULL: none */
 	int logfd;                  /**< SET_LOG_FD; -1: none */
 	struct vhostx_uffd *uffd;   /**< POSTCOPY_ADVISE; NULL: no post-copy is under way */
 	bool listening;             /**< POSTCOPY_LISTEN: memory is filled while it is used */
@@ -105,6 +107,7 @@ struct vhostx_backend {
 	RTE_BIT64(VHOSTX_PROTOCOL_F_REPLY_ACK) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_MTU) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_CONFIG) | \
+	RTE_BIT64(VHOSTX_PROTOCOL_F_INFLIGHT_SHMFD) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_RESET_DEVICE) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_STATUS))

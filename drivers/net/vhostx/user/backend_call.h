@@ -139,4 +139,8 @@ uint64_t vhostx_postcopy_base(const struct vhostx_backend *be, const struct vhos
 /* Nobody waits for a page any more. */
 void vhostx_postcopy_stop(struct vhostx_backend *be);
 
+/* backend_inflight.c */
+int vhostx_handle_get_inflight_fd(struct backend_call *call);
+int vhostx_handle_set_inflight_fd(struct backend_call *call);
+
 #endif /* VHOSTX_USER_BACKEND_CALL_H */

@@ -33,6 +33,7 @@ struct msg_rule {
 };
 
 #define U64 sizeof(uint64_t)
+#define INFLIGHT (offsetof(struct vhostx_msg_inflight, queue_size) + sizeof(uint16_t))
 #define STATE sizeof(struct vhostx_msg_vring_state)
 #define CONFIG offsetof(struct vhostx_msg_config, bytes)
 
@@ -86,8 +87,10 @@ static const struct msg_rule msg_rules[] = {
 		.feature = VHOSTX_PROTOCOL_F_PAGEFAULT },
 	[VHOSTX_POSTCOPY_END] = { .name = "POSTCOPY_END", .served = true, .reply = true,
 		.feature = VHOSTX_PROTOCOL_F_PAGEFAULT },
-	[31] = { .name = "GET_INFLIGHT_FD" },
-	[32] = { .name = "SET_INFLIGHT_FD" },
+	[VHOSTX_GET_INFLIGHT_FD] = { .name = "GET_INFLIGHT_FD", .served = true, .reply = true, .longer = true,
+		.size = INFLIGHT, .feature = VHOSTX_PROTOCOL_F_INFLIGHT_SHMFD },
+	[VHOSTX_SET_INFLIGHT_FD] = { .name = "SET_INFLIGHT_FD", .served = true, .min_fds = 1, .max_fds = 1,
+		.longer = true, .size = INFLIGHT, .feature = VHOSTX_PROTOCOL_F_INFLIGHT_SHMFD },
 	[33] = { .name = "GPU_SET_SOCKET" },
 	[VHOSTX_RESET_DEVICE] = { .name = "RESET_DEVICE", .served = true,
 		.feature = VHOSTX_PROTOCOL_F_RESET_DEVICE },
@@ -150,6 +153,16 @@ msg_check_config(const struct vhostx_msg *msg, const char **why)
 	return -EPROTO;
 }
 
+/* GET_INFLIGHT_FD, SET_INFLIGHT_FD: with the padding of a C struct or without. */
+static int
+msg_check_inflight(const struct vhostx_msg *msg, const char **why)
+{
+	if (msg->header.size == INFLIGHT || msg->header.size == sizeof(struct vhostx_msg_inflight))
+		return 0;
+	*why = "the payload does not have the size of that request";
+	return -EPROTO;
+}
+
 /* SET_VRING_KICK, _CALL, _ERR: one file, or the flag that says that there is none. */
 static int
 msg_check_vring_file(const struct vhostx_msg *msg, const char **why)
@@ -204,6 +217,9 @@ vhostx_msg_check(const struct vhostx_msg *msg, const char **why)
 	switch (msg->header.request) {
 	case VHOSTX_SET_MEM_TABLE:
 		return msg_check_memory(msg, why);
+	case VHOSTX_GET_INFLIGHT_FD:
+	case VHOSTX_SET_INFLIGHT_FD:
+		return msg_check_inflight(msg, why);
 	case VHOSTX_GET_CONFIG:
 	case VHOSTX_SET_CONFIG:
 		return msg_check_config(msg, why);

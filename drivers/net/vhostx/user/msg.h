@@ -50,6 +50,8 @@ enum vhostx_request {
 	VHOSTX_POSTCOPY_ADVISE = 28,
 	VHOSTX_POSTCOPY_LISTEN = 29,
 	VHOSTX_POSTCOPY_END = 30,
+	VHOSTX_GET_INFLIGHT_FD = 31,
+	VHOSTX_SET_INFLIGHT_FD = 32,
 	VHOSTX_RESET_DEVICE = 34,
 	VHOSTX_GET_MAX_MEM_SLOTS = 36,
 	VHOSTX_ADD_MEM_REG = 37,
@@ -66,6 +68,7 @@ enum vhostx_request {
 #define VHOSTX_PROTOCOL_F_MTU 4
 #define VHOSTX_PROTOCOL_F_PAGEFAULT 8
 #define VHOSTX_PROTOCOL_F_CONFIG 9
+#define VHOSTX_PROTOCOL_F_INFLIGHT_SHMFD 12
 #define VHOSTX_PROTOCOL_F_RESET_DEVICE 13
 #define VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
 #define VHOSTX_PROTOCOL_F_STATUS 16
@@ -133,6 +136,14 @@ struct vhostx_msg_config {
 	uint8_t bytes[VHOSTX_CONFIG_MAX]; /**< [size] */
 };
 
+/** "Inflight description": 20 bytes, which front-ends written in C pad to the struct's 24. */
+struct vhostx_msg_inflight {
+	uint64_t mmap_size;   /**< bytes of the buffer */
+	uint64_t mmap_offset; /**< where it begins in the file, bytes */
+	uint16_t num_queues;  /**< rings */
+	uint16_t queue_size;  /**< entries of each */
+};
+
 /** A message's header, as on the wire. */
 struct vhostx_msg_header {
 	uint32_t request; /**< enum vhostx_request, or anything */
@@ -147,6 +158,7 @@ union vhostx_msg_payload {
 	struct vhostx_msg_vring_addr addr;
 	struct vhostx_msg_memory memory;
 	struct vhostx_msg_mem_reg mem_reg;
+	struct vhostx_msg_inflight inflight;
 	struct vhostx_msg_log log;
 	struct vhostx_msg_config config;
 	uint8_t bytes[512]; /**< the longest payload that is taken off the socket */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * What whoever has a ring notes in its in-flight record (vhost-user, "Inflight I/O tracking"), and how a ring is
+ * resumed by it. For copied and lent buffers alike: those are noted when they are taken, in the order of the ring,
+ * and given back in any.
+ */
+#ifndef VHOSTX_RING_INFLIGHT_H
+#define VHOSTX_RING_INFLIGHT_H
+
+#include "../mem/inflight.h"
+#include "vq.h"
+
+/*
+ * Take, then give, as the specification has them; a kill between any two steps leaves:
+ *
+ * Split.
+ * 1. take: counter, then inflight = 1, chain by chain.   So many chains are in flight more; the next one comes next.
+ * 2. give: next of each, last_batch_head.                As before.
+ * 3. used elements; idx, letter E.                       Given back: used_idx differs, the list says which.
+ * 4. inflight = 0 of each; used_idx = idx.               As 3.
+ *
+ * Packed. Entries of the record are taken from its free list, and come back to its front.
+ * 1. take: entries = descriptors; num, last, counter and inflight = 1 of each head.   All are free entries still.
+ * 2. free_head and old_free_head.                        In flight. The ring is as it was.
+ * 3. give: next of each last entry, free_head, used_idx, used_wrap_counter.
+ *                                                        In flight: the old ones count while old_used_idx's
+ *                                                        entry is available.
+ * 4. used elements; the first one last, letter E.        Given back: that entry is used.
+ * 5. inflight = 0 of each; old_* = the new ones, those of the free list first.   As 4.
+ *
+ * As in journal.h barriers of the compiler are enough: a kill is between two instructions of one thread.
+ */
+
+/**
+ * Note that the first @a n chains of a batch are taken, before the ring's cursors say so; each gets its entry.
+ * All calls are for rings that have a record.
+ */
+void vhostx_inflight_take(const struct vhostx_snapshot *snap, struct vhostx_chain *chain, uint16_t n);
+
+/** Chains that were taken are about to be given back: at least one, in this order, with their entries. */
+void vhostx_inflight_give(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
+
+/** They were given back; the cursors say so. */
+void vhostx_inflight_given(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
+
+/** Begin the record of a ring that stands at its last_used, with nothing in flight. */
+void vhostx_inflight_begin(const struct vhostx_snapshot *snap);
+
+/**
+ * Resume a ring by the record: finish or roll back what was under way, make all that is in flight available again in
+ * the order in which it was taken, and set the cursors.
+ *
+ * @param doubt  the record may be of another ring in the same place: hold it against the ring first.
+ * @return false if there is no record of this ring yet, or it cannot be one; nothing is changed then.
+ */
+bool vhostx_inflight_resume(const struct vhostx_snapshot *snap, bool doubt);
+
+#endif /* VHOSTX_RING_INFLIGHT_H */
