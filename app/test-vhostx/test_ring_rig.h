@@ -48,8 +48,11 @@
 #define RIG_HIGH (RIG_LOW + RIG_LOW_LEN)
 #define RIG_HIGH_LEN 8192u
 #define RIG_NOWHERE 0x70000000ull /* no region */
+#define RIG_SHIFT 0x80000000ull /* behind an IOMMU: what lies between the above and guest-physical addresses */
+#define RIG_PAGE 4096ull
 
 #define RIG_BURST 300 /* packets of the longest burst */
+#define RIG_ENTRIES 200u /* of the IOTLB: fewer than the guest has pages, more than one chain has */
 
 /* Frame lengths around the sizes where copying changes its ways; the longest fills a mbuf. */
 static const uint32_t rig_lengths[] = { 1, 2, 14, 35, 36, 37, 60, 63, 64, 65, 127, 128, 129, 255, 256,
@@ -77,6 +80,7 @@ struct rig_variant {
 	bool in_order;
 	enum rig_layout layout;
 	uint32_t base; /* as guest_ring_conf.base */
+	bool iommu;    /* addresses are translated by an IOTLB, which is empty at the start */
 };
 
 struct rig {
@@ -84,6 +88,7 @@ struct rig {
 	struct guest_mem mem;
 	struct guest_ring ring;
 	struct vhostx_mem *table;
+	struct vhostx_iotlb *iotlb; /* NULL: no IOMMU */
 	struct vhostx_ring cursors;
 	struct vhostx_snapshot snap;
 	struct vhostx_queue queue;
@@ -98,16 +103,66 @@ static struct rte_mempool *rig_pool;
 /* The variant of the bursts that is tested now. */
 static const struct vhostx_bursts *rig_isa;
 
+/*
+ * Front-end: put what the page at @a iova has of a region into the IOTLB. Every second page allows more than was
+ * asked for, so that no two become one entry. Returns whether there was anything.
+ */
+static inline bool
+rig_map_page(struct rig *rig, uint64_t iova, uint8_t access)
+{
+	const uint8_t perm = iova / RIG_PAGE % 2 == 0 ? VHOSTX_ACCESS_RW : access;
+	bool mapped = false;
+
+	for (uint32_t i = 0; i < rig->mem.nr; i++) {
+		const struct guest_region *r = &rig->mem.region[i];
+		const uint64_t first = RTE_MAX(iova, r->gpa);
+		const uint64_t end = RTE_MIN(iova + RIG_PAGE, r->gpa + r->size);
+
+		if (first >= end)
+			continue;
+		vhostx_iotlb_add(rig->iotlb, first, end - first, r->va + (first - r->gpa), perm);
+		mapped = true;
+	}
+	return mapped;
+}
+
+/* Front-end: answer what the ring misses, if anything, as the control thread would pass it on. */
+static inline bool
+rig_answer(struct rig *rig)
+{
+	uint64_t *miss = &rig->cursors.iommu.miss;
+	const uint64_t word = *miss;
+
+	if (word == 0 || (word & VHOSTX_MISS_DENIED) != 0)
+		return false;
+	*miss = rig_map_page(rig, vhostx_miss_iova(word), vhostx_miss_access(word)) ? 0 :
+		word | VHOSTX_MISS_DENIED;
+	return true;
+}
+
+/* A burst, and as many more as it takes to get by what it misses. */
+static inline uint16_t
+rig_burst(struct vhostx_queue *queue, struct rte_mbuf **pkts, uint16_t nb,
+	uint16_t (*burst)(void *, struct rte_mbuf **, uint16_t))
+{
+	struct rig *rig = RTE_PTR_SUB(queue, offsetof(struct rig, queue));
+	uint16_t done = burst(queue, pkts, nb);
+
+	while (queue->snap != NULL && queue->snap->iotlb != NULL && done < nb && rig_answer(rig))
+		done += burst(queue, &pkts[done], nb - done);
+	return done;
+}
+
 static inline uint16_t
 rig_rx(struct vhostx_queue *queue, struct rte_mbuf **pkts, uint16_t nb)
 {
-	return rig_isa->rx(queue, pkts, nb);
+	return rig_burst(queue, pkts, nb, rig_isa->rx);
 }
 
 static inline uint16_t
 rig_tx(struct vhostx_queue *queue, struct rte_mbuf **pkts, uint16_t nb)
 {
-	return rig_isa->tx(queue, pkts, nb);
+	return rig_burst(queue, pkts, nb, rig_isa->tx);
 }
 
 static inline void
@@ -167,11 +222,17 @@ rig_map(struct rig *rig)
 	for (t->nr = 0; t->nr < rig->mem.nr; t->nr++) {
 		const struct guest_region *r = &rig->mem.region[t->nr];
 
-		t->range[t->nr] = (struct vhostx_range){ r->gpa, r->size, r->va };
+		t->range[t->nr] = (struct vhostx_range){
+			r->gpa + (rig->v.iommu ? RIG_SHIFT : 0), r->size, r->va,
+		};
 	}
 	t->map = NULL; /* the ranges point at the guest's own mapping */
 	vhostx_mem_index(t);
 	rig->table = t;
+	if (!rig->v.iommu)
+		return;
+	rig->iotlb = vhostx_iotlb_create(RIG_ENTRIES);
+	assert_non_null(rig->iotlb);
 }
 
 /* Start the driver's side at a position, as SET_VRING_BASE would. */
@@ -227,6 +288,8 @@ rig_init_snapshot(struct rig *rig)
 		.in_order = rig->v.in_order,
 		.enabled = true,
 		.callfd = rig->callfd,
+		.wakefd = rig->wakefd,
+		.iotlb = rig->iotlb,
 	};
 	if (rig->v.format == GUEST_SPLIT) {
 		s->split.desc = rig->ring.desc;
@@ -280,6 +343,7 @@ rig_teardown(void **state)
 
 	guest_ring_fini(&rig->ring);
 	guest_mem_fini(&rig->mem);
+	vhostx_iotlb_free(rig->iotlb);
 	free(rig->table);
 	close(rig->callfd);
 	close(rig->wakefd);
@@ -525,6 +589,13 @@ rig_is_no_event(const struct rig_variant *v)
 	return !v->event_idx;
 }
 
+/* Those that count what one burst did. */
+static inline bool
+rig_is_flat(const struct rig_variant *v)
+{
+	return !v->iommu;
+}
+
 static inline bool
 rig_is_in_order(const struct rig_variant *v)
 {
@@ -548,10 +619,11 @@ rig_name(char *name, size_t len, const char *test, const struct rig_variant *v)
 {
 	static const char *const layout[] = { "direct", "chained", "indirect" };
 
-	snprintf(name, len, "%s[%s %u %s%s%s hdr %u %s from %x]", test,
+	snprintf(name, len, "%s[%s %u %s%s%s%s hdr %u %s from %x]", test,
 		v->format == GUEST_SPLIT ? "split" : "packed", v->size,
 		v->mergeable ? "mergeable" : "plain", v->event_idx ? " event" : "",
-		v->in_order ? " in-order" : "", v->hdr_len, layout[v->layout], v->base);
+		v->in_order ? " in-order" : "", v->iommu ? " iommu" : "", v->hdr_len,
+		layout[v->layout], v->base);
 }
 
 /* Run the tests with each variant of the bursts that the CPU can run. Returns groups that failed. */
@@ -625,12 +697,13 @@ rig_variants(struct rig_variant *out, const uint16_t (*sizes)[2], size_t nr_size
 	return n;
 }
 
-/* Run the cases on all kinds of good rings: of many sizes, in order, and from a late position on. */
+/* Run the cases on all kinds of good rings: of many sizes, in order, from a late position on, behind an IOMMU or not. */
 static inline int
-rig_main(const char *prog, const struct rig_case *cases, size_t nr_cases)
+rig_main_on(const char *prog, const struct rig_case *cases, size_t nr_cases, bool behind_iommu)
 {
 	static const uint16_t sizes[][2] = { { 8, 7 }, { 256, 100 }, { 32768, 1024 } };
 	static const uint16_t in_order[][2] = { { 16, 13 } };
+	static const uint16_t iommu[][2] = { { 8, 7 }, { 256, 100 } };
 	static const uint16_t late[][2] = { { 8, 7 }, { 64, 61 } };
 	static struct rig_variant v[36 * 3];
 	int failed;
@@ -643,6 +716,10 @@ rig_main(const char *prog, const struct rig_case *cases, size_t nr_cases)
 	for (size_t i = 0; i < n; i++)
 		v[i].in_order = true;
 	failed += rig_run(prog, cases, nr_cases, v, n);
+	n = behind_iommu ? rig_variants(v, iommu, RIG_NR(iommu)) : 0;
+	for (size_t i = 0; i < n; i++)
+		v[i].iommu = true;
+	failed += rig_run(prog, cases, nr_cases, v, n);
 	n = rig_variants(v, late, RIG_NR(late));
 	for (size_t i = 0; i < n; i++) {
 		/* The last slot and the second wrap counter; an index that is about to wrap. */
@@ -653,6 +730,12 @@ rig_main(const char *prog, const struct rig_case *cases, size_t nr_cases)
 	failed += rig_run(prog, cases, nr_cases, v, n);
 	rte_eal_cleanup();
 	return failed;
+}
+
+static inline int
+rig_main(const char *prog, const struct rig_case *cases, size_t nr_cases)
+{
+	return rig_main_on(prog, cases, nr_cases, true);
 }
 
 #endif /* TEST_RING_RIG_H */

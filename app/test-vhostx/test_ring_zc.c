@@ -705,5 +705,5 @@ static const struct rig_case cases[] = {
 int
 main(void)
 {
-	return rig_main("test_ring_zc", cases, RIG_NR(cases));
+	return rig_main_on("test_ring_zc", cases, RIG_NR(cases), false);
 }

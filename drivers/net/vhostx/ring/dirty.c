@@ -28,15 +28,23 @@ dirty_end(struct dirty *d)
 	vhostx_log_flush(d->snap->log, &d->batch);
 }
 
-/* Bytes that lie in one region, as segments and areas of a ring do. */
+/* Areas of a ring lie in one region. Segments do as well, but behind an IOMMU, where it takes an accident. */
 static void
 dirty_mark(struct dirty *d, const void *va, uint64_t len)
 {
-	uint64_t run;
-	const uint64_t gpa = vhostx_mem_gpa(d->snap->mem, &d->hint, va, &run);
+	const uint8_t *at = va;
 
-	if (gpa != UINT64_MAX)
-		vhostx_log_mark(d->snap->log, &d->batch, gpa, RTE_MIN(len, run));
+	while (len != 0) {
+		uint64_t run;
+		const uint64_t gpa = vhostx_mem_gpa(d->snap->mem, &d->hint, at, &run);
+
+		if (gpa == UINT64_MAX)
+			return;
+		run = RTE_MIN(len, run);
+		vhostx_log_mark(d->snap->log, &d->batch, gpa, run);
+		at += run;
+		len -= run;
+	}
 }
 
 /* Bytes of the used ring or device area, which begins at @a area and may be logged at a second place. */

@@ -76,7 +76,7 @@ static __rte_always_inline uint16_t
 packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *desc, struct vhostx_chain *c, uint16_t i,
 	uint16_t n, uint16_t kind, uint16_t good, uint16_t dir)
 {
-	struct vhostx_four_ranges hint = vhostx_four_hint(s);
+	struct vhostx_four_ranges hint = vhostx_four_hint(s, dir);
 
 	for (; i + 4 <= n; i += 4) {
 		const struct vhostx_four f = {
@@ -113,11 +113,11 @@ packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct p
 #ifdef __AVX2__
 	i = packed_fours(s, desc, c, i, n, kind, good, dir);
 #endif
-	range = vhostx_range_hint(s);
+	range = vhostx_range_hint(s, dir);
 	for (; i < n; i++) {
 		const struct vhostx_desc d = packed_desc(&desc[i]);
 
-		if ((d.flags & kind) != good || unlikely(!vhostx_range_seek(s, &range, d.addr) ||
+		if ((d.flags & kind) != good || unlikely(!vhostx_range_seek(s, &range, d.addr, dir) ||
 				!vhostx_chain_single(&range, &c[i], &d, dir)))
 			break;
 		vhostx_chain_init(&c[i], d.tag);

@@ -38,6 +38,8 @@ enum vhostx_cause {
 	VHOSTX_BAD_HEAD,      /**< a head past the descriptor table, or a chain without an end */
 	VHOSTX_BAD_INDEX,     /**< the available index ran more than a ring ahead */
 	VHOSTX_CAUSES,
+	/* None of them, and nothing is wrong. */
+	VHOSTX_MISS,          /**< the IOTLB lacks a part of the chain, which stays on the ring until it has it */
 };
 
 /** Classes of packet length: below 64, 64, 65, 128, 256, 512, 1024 to 1518 and above. */

@@ -317,7 +317,7 @@ rx_common_of(const struct vhostx_queue *q, const struct vhostx_snapshot *s, uint
 	const uint32_t left = RTE_MAX(zc->limit, zc->out_entries) - zc->out_entries;
 	const uint32_t most = zc->linear ? left : RTE_MIN(left, (uint32_t)l->nb);
 	const struct rx_common common = {
-		.range = vhostx_range_hint(s),
+		.range = vhostx_range_hint(s, 0),
 		.region = zc->region_of[s->ring->hint],
 		.end = i + RTE_MIN(most, (uint32_t)n - i),
 	};

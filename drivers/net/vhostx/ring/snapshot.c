@@ -102,10 +102,24 @@ retire_wait(unsigned int *spins)
 }
 
 void
+vhostx_queue_await(const struct vhostx_queue *queue)
+{
+	/* C: pairs with the release in vhostx_queue_leave(). */
+	const uint32_t now = __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE);
+	unsigned int spins = 0;
+
+	/*
+	 * A burst that runs has to end. The ones after it see what has changed: waiting for an even number instead
+	 * could take for ever, a poller of an idle queue is hardly ever seen outside of a burst.
+	 */
+	while (now % 2 != 0 && __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE) == now)
+		retire_wait(&spins);
+}
+
+void
 vhostx_queue_retire(struct vhostx_queue *queue)
 {
 	unsigned int spins = 0;
-	uint32_t now;
 
 	__atomic_store_n(&queue->changing, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&queue->snap, NULL, __ATOMIC_RELAXED);
@@ -114,14 +128,7 @@ vhostx_queue_retire(struct vhostx_queue *queue)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else
 		vhostx_barrier_all();
-	/* C: pairs with the release in vhostx_queue_leave(). */
-	now = __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE);
-	/*
-	 * A burst that runs has to end. The ones after it see NULL: waiting for an even number instead could take
-	 * for ever, a poller of an idle queue is hardly ever seen outside of a burst.
-	 */
-	while (now % 2 != 0 && __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE) == now)
-		retire_wait(&spins);
+	vhostx_queue_await(queue);
 	/* I: pairs with the release in vhostx_queue_unvisit(). Visits are short and far between. */
 	while (__atomic_load_n(&queue->visitors, __ATOMIC_ACQUIRE) != 0)
 		retire_wait(&spins);
@@ -187,6 +194,7 @@ vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
 	ring->fresh = false;
 	/* A new table may be shorter than the one that the hint was found in. */
 	ring->hint = 0;
+	ring->iommu = (struct vhostx_iommu_ring){ 0 };
 	ring->signalled_valid = false;
 	vhostx_ring_suppress_kicks(snap);
 	return ret;

@@ -15,6 +15,7 @@
 #include "../mem/log.h"
 #include "../mem/region.h"
 
+struct vhostx_iotlb;
 struct vhostx_journal;
 union vhostx_inflight_ring;
 struct vhostx_queue;
@@ -73,6 +74,8 @@ struct vhostx_snapshot {
 	bool call_blocks;             /**< callfd lacks O_NONBLOCK */
 	bool log_blocks;              /**< logfd lacks O_NONBLOCK */
 	int logfd;                    /**< signalled when the log was written; -1: nobody asked for that */
+	int wakefd;                   /**< behind an IOMMU: the port's eventfd, as the queue's */
+	const struct vhostx_iotlb *iotlb; /**< where the guest's addresses are; NULL: mem knows them */
 };
 
 /**
@@ -93,6 +96,12 @@ void vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapsh
  * until vhostx_queue_settle().
  */
 void vhostx_queue_retire(struct vhostx_queue *queue);
+
+/**
+ * Wait until the burst that runs now, if one does, has ended; after vhostx_barrier_all(), so that it has seen what
+ * was changed before that, or is waited for.
+ */
+void vhostx_queue_await(const struct vhostx_queue *queue);
 
 /** What the queue has now, a snapshot or none, is what it is to have. */
 void vhostx_queue_settle(struct vhostx_queue *queue);

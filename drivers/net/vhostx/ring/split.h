@@ -94,7 +94,7 @@ static __rte_always_inline uint16_t
 split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t kind,
 	uint16_t dir)
 {
-	struct vhostx_four_ranges hint = vhostx_four_hint(s);
+	struct vhostx_four_ranges hint = vhostx_four_hint(s, dir);
 
 	for (; i + 4 <= n; i += 4) {
 		struct vhostx_chain *c = &b->chain[i];
@@ -123,12 +123,12 @@ split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t 
 #ifdef __AVX2__
 	i = split_fours(s, b, i, n, kind, dir);
 #endif
-	range = vhostx_range_hint(s);
+	range = vhostx_range_hint(s, dir);
 	for (; i < n; i++) {
 		struct vhostx_chain *c = &b->chain[i];
 		const struct vhostx_desc d = split_desc(s, c->id);
 
-		if (unlikely((d.flags & kind) != dir || !vhostx_range_seek(s, &range, d.addr) ||
+		if (unlikely((d.flags & kind) != dir || !vhostx_range_seek(s, &range, d.addr, dir) ||
 				!vhostx_chain_single(&range, c, &d, dir)))
 			break;
 	}

@@ -12,6 +12,7 @@
 #include <rte_spinlock.h>
 #include <rte_vect.h>
 
+#include "iommu.h"
 #include "queue.h"
 
 /*
@@ -42,6 +43,11 @@
  * |   | (last free), release          |                                | that is still being read       |
  * | L | slots out (lend), then tell   | tell = true (cold), then slots | both miss each other: a slot   |
  * |   | is read; compiler barrier     | out; membarrier between        | is given back by nobody        |
+ * | M | seq odd (cold), then entries  | seq before and after entries   | an entry of the IOTLB is read  |
+ * |   | of the IOTLB, then seq even   | of the IOTLB (any thread)      | half changed                   |
+ * | N | bursts odd (burst), then the  | the IOTLB less an entry (cold),| both miss each other: a page   |
+ * |   | IOTLB is read; compiler       | then bursts; membarrier        | is used that the guest has     |
+ * |   | barrier                       | between                        | taken back                     |
  */
 
 /** Chains that one fetch looks at, at most. */
@@ -64,6 +70,7 @@ struct vhostx_ring {
 	uint64_t counter;     /**< chains that were noted in the in-flight record */
 	int64_t base;         /**< cold: payload of SET_VRING_BASE; -1: the ring's own beginning */
 	rte_spinlock_t lock;  /**< between pollers, taken if the snapshot is shared */
+	struct vhostx_iommu_ring iommu; /**< behind an IOMMU: what was found last, and what is missing */
 } __rte_cache_aligned;
 
 /** The ring cannot be trusted any more. The control thread reads this while the poller has the ring. */
@@ -119,7 +126,7 @@ struct vhostx_batch {
 
 /** A descriptor of either format, copied from guest memory exactly once. */
 struct vhostx_desc {
-	uint64_t addr;  /**< guest-physical */
+	uint64_t addr;  /**< guest-physical, or behind an IOMMU of its device's own space */
 	uint32_t len;   /**< bytes */
 	uint16_t flags; /**< VRING_DESC_F_* */
 	uint16_t tag;   /**< next (split) or buffer id (packed) */
@@ -131,7 +138,8 @@ struct vhostx_desc {
  * uint16_t FMT_fetch(snap, batch, want, dir): look at up to want chains from last_avail on, without taking
  *   them; returns how many are in batch. dir is the VRING_DESC_F_WRITE bit that each buffer must
  *   have. A chain that is wrong is returned with its fault; a ring that is wrong sets ring->fault and ends
- *   the batch before the entry that cannot be trusted.
+ *   the batch before the entry that cannot be trusted. A chain of which the IOTLB misses a part ends the batch
+ *   before it; the front-end is asked for it.
  * void FMT_take(snap, batch, n): the first n chains of the batch are ours: advance last_avail.
  * void FMT_complete(snap, chain, n): give n chains back, in this order, with their id, ndesc and
  *   used_len; one release store publishes all (letter E). Packed has a hint: plain, as in the batch.
@@ -208,6 +216,20 @@ vhostx_chain_walk(const struct vhostx_batch *b, struct vhostx_chain *c)
 	c->spill = b->nspill;
 }
 
+/**
+ * Where the guest's address @a addr is, and how many bytes follow there.
+ * @param dir  VRING_DESC_F_WRITE if the device is to write there, else 0.
+ * @return the fault, or VHOSTX_NO_CAUSE.
+ */
+static inline enum vhostx_cause
+vhostx_guest_va(const struct vhostx_snapshot *s, uint64_t addr, uint16_t dir, uint8_t **va, uint64_t *run)
+{
+	if (unlikely(s->iotlb != NULL))
+		return vhostx_iommu_va(s, addr, dir, va, run);
+	*va = vhostx_mem_va(s->mem, &s->ring->hint, addr, run);
+	return likely(*va != NULL) ? VHOSTX_NO_CAUSE : VHOSTX_BAD_ADDRESS;
+}
+
 /** Append @a len bytes at @a va. @return false if the spill array is full. */
 static __rte_always_inline bool
 vhostx_chain_append(struct vhostx_batch *b, struct vhostx_chain *c, uint8_t *va, uint32_t len)
@@ -231,7 +253,7 @@ vhostx_chain_append(struct vhostx_batch *b, struct vhostx_chain *c, uint8_t *va,
  */
 static inline enum vhostx_cause
 vhostx_chain_add(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhostx_chain *c,
-	const struct vhostx_desc *d)
+	const struct vhostx_desc *d, uint16_t dir)
 {
 	uint64_t addr = d->addr;
 	uint32_t left = d->len;
@@ -239,12 +261,14 @@ vhostx_chain_add(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct
 	if (unlikely(left > UINT32_MAX - c->total))
 		return VHOSTX_BAD_LENGTH;
 	while (left != 0) {
-		uint64_t run;
-		uint8_t *va = vhostx_mem_va(s->mem, &s->ring->hint, addr, &run);
+		enum vhostx_cause fault;
 		uint32_t part;
+		uint64_t run;
+		uint8_t *va;
 
-		if (unlikely(va == NULL))
-			return VHOSTX_BAD_ADDRESS;
+		fault = vhostx_guest_va(s, addr, dir, &va, &run);
+		if (unlikely(fault != VHOSTX_NO_CAUSE))
+			return fault;
 		part = RTE_MIN((uint64_t)left, run);
 		if (unlikely(!vhostx_chain_append(b, c, va, part)))
 			return VHOSTX_BAD_CHAIN;
@@ -261,30 +285,32 @@ vhostx_chain_add_buffer(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 {
 	if (unlikely((d->flags & VRING_DESC_F_WRITE) != dir))
 		return VHOSTX_BAD_DIRECTION;
-	return vhostx_chain_add(s, b, c, d);
+	return vhostx_chain_add(s, b, c, d, dir);
 }
 
-/** Copy one descriptor of an indirect table, which may cross regions. @return false if unmapped. */
-static inline bool
-vhostx_table_read(const struct vhostx_snapshot *s, uint64_t gpa, struct vhostx_desc *d)
+/** Copy one descriptor of an indirect table, which may cross regions. @return as vhostx_guest_va(). */
+static inline enum vhostx_cause
+vhostx_table_read(const struct vhostx_snapshot *s, uint64_t addr, struct vhostx_desc *d)
 {
 	const bool packed = s->format == VHOSTX_PACKED;
 	uint8_t copy[sizeof(struct vring_desc)];
+	enum vhostx_cause fault;
 	uint64_t run;
-	const uint8_t *va = vhostx_mem_va(s->mem, &s->ring->hint, gpa, &run);
+	uint8_t *va;
 
-	if (likely(va != NULL && run >= sizeof(copy))) {
+	fault = vhostx_guest_va(s, addr, 0, &va, &run);
+	if (likely(fault == VHOSTX_NO_CAUSE && run >= sizeof(copy))) {
 		*d = vhostx_desc_of(vhostx_load64(va), vhostx_load64(va + 8), packed);
-		return true;
+		return VHOSTX_NO_CAUSE;
 	}
 	for (uint32_t i = 0; i < sizeof(copy); i++) {
-		va = vhostx_mem_va(s->mem, &s->ring->hint, gpa + i, &run);
-		if (va == NULL)
-			return false;
+		fault = vhostx_guest_va(s, addr + i, 0, &va, &run);
+		if (fault != VHOSTX_NO_CAUSE)
+			return fault;
 		copy[i] = *(const volatile uint8_t *)va;
 	}
 	*d = vhostx_desc_of(vhostx_load64(copy), vhostx_load64(copy + 8), packed);
-	return true;
+	return VHOSTX_NO_CAUSE;
 }
 
 /**
@@ -305,8 +331,9 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 		return VHOSTX_BAD_INDIRECT;
 	/* The number of steps is bounded by the ring's size: a driver may not build longer chains. */
 	for (uint32_t steps = 0; steps < s->size; steps++) {
-		if (!vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d))
-			return VHOSTX_BAD_ADDRESS;
+		fault = vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d);
+		if (fault != VHOSTX_NO_CAUSE)
+			return fault;
 		/* A packed table knows one flag, WRITE; the others "are ignored by the device". */
 		if ((d.flags & VRING_DESC_F_INDIRECT) != 0 && s->format == VHOSTX_SPLIT)
 			return VHOSTX_BAD_INDIRECT;
@@ -345,22 +372,25 @@ vhostx_chain_add_desc(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 
 /** Where the ring's last address was found: while the walk finds nothing else, buffers are there too. */
 static __rte_always_inline struct vhostx_range
-vhostx_range_hint(const struct vhostx_snapshot *s)
+vhostx_range_hint(const struct vhostx_snapshot *s, uint16_t dir)
 {
+	if (unlikely(s->iotlb != NULL))
+		return vhostx_iommu_range(s, dir);
 	return s->mem->range[s->ring->hint];
 }
 
 /** Make @a range, and the hint, the range that has @a addr. @return false if there is none. */
 static __rte_always_inline bool
-vhostx_range_seek(const struct vhostx_snapshot *s, struct vhostx_range *range, uint64_t addr)
+vhostx_range_seek(const struct vhostx_snapshot *s, struct vhostx_range *range, uint64_t addr, uint16_t dir)
 {
 	uint64_t run;
 
 	if (likely(addr - range->gpa < range->size))
 		return true;
-	if (vhostx_mem_va_slow(s->mem, &s->ring->hint, addr, &run) == NULL)
+	/* Behind an IOMMU guest memory is not where the address says: that is for the general walk. */
+	if (s->iotlb != NULL || vhostx_mem_va_slow(s->mem, &s->ring->hint, addr, &run) == NULL)
 		return false;
-	*range = vhostx_range_hint(s);
+	*range = vhostx_range_hint(s, dir);
 	return true;
 }
 
@@ -419,9 +449,9 @@ vhostx_four_others(const struct vhostx_four *f, int shift, uint64_t mask, uint64
 
 /** One range for all four. */
 static __rte_always_inline struct vhostx_four_ranges
-vhostx_four_hint(const struct vhostx_snapshot *s)
+vhostx_four_hint(const struct vhostx_snapshot *s, uint16_t dir)
 {
-	const struct vhostx_range range = vhostx_range_hint(s);
+	const struct vhostx_range range = vhostx_range_hint(s, dir);
 
 	return (struct vhostx_four_ranges){
 		.gpa = _mm256_set1_epi64x(range.gpa),
@@ -497,10 +527,10 @@ vhostx_chain_four_seek(const struct vhostx_snapshot *s, struct vhostx_four_range
 
 	if (likely(vhostx_chain_four(hint, c, f, others, dir)))
 		return true;
-	if (_mm256_movemask_epi8(others) != 0)
+	if (s->iotlb != NULL || _mm256_movemask_epi8(others) != 0)
 		return false;
 	found = vhostx_four_seek(s, f);
-	*hint = vhostx_four_hint(s);
+	*hint = vhostx_four_hint(s, dir);
 	return vhostx_chain_four(&found, c, f, others, dir);
 }
 
@@ -520,12 +550,17 @@ vhostx_chain_init_four(struct vhostx_chain *c, __m256i ids)
 #endif
 
 /**
- * Does a chain that did not fit the spill array end the batch before it, to be fetched again as the
- * first one of the next? The first chain of a batch had all of the array: it is too long for good.
+ * Does the batch end before this chain, to be fetched again as the first one of the next? One that misses
+ * an entry of the IOTLB does. One that did not fit the spill array does unless it had all of the array, as the
+ * first chain of the batch: then it is too long for good.
  */
 static inline bool
 vhostx_chain_deferred(struct vhostx_batch *b, const struct vhostx_chain *c)
 {
+	if (c->fault == VHOSTX_MISS) {
+		b->nspill = c->spill;
+		return true;
+	}
 	if (c->fault != VHOSTX_BAD_CHAIN || b->nspill != VHOSTX_SPILL || c == &b->chain[0])
 		return false;
 	b->nspill = c->spill;

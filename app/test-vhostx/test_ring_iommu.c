@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Rings behind an IOMMU: what they ask for, what they do when it is denied or taken back. That they move packets
+ * like others is for the tests of the others to see.
+ */
+#include <pthread.h>
+
+#include "test_ring_rig.h"
+
+/* One burst, and no more. */
+static uint16_t
+rx_once(struct rig *rig, struct rte_mbuf **pkts, uint16_t nb)
+{
+	return rig_isa->rx(&rig->queue, pkts, nb);
+}
+
+static uint64_t
+wakes(const struct rig *rig)
+{
+	uint64_t n = 0;
+
+	return read(rig->wakefd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void
+test_ring_iommu_asks_once(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig_send(rig, 0, 60);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(vhostx_miss_access(rig->cursors.iommu.miss), VHOSTX_ACCESS_R);
+	rig_assert_nothing_used(rig);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	rig_assert_mbuf(m, 60, 0);
+}
+
+static void
+test_ring_iommu_asks_to_write(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m = rig_mbuf(60, 3);
+
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_isa->tx(&rig->queue, &m, 1), 0);
+	if (rig->v.layout == RIG_INDIRECT) {
+		assert_int_equal(rig->cursors.iommu.miss, vhostx_miss_word(RIG_TABLES, VHOSTX_ACCESS_R));
+		assert_true(rig_answer(rig));
+		assert_int_equal(rig_isa->tx(&rig->queue, &m, 1), 0);
+	}
+	assert_int_equal(vhostx_miss_access(rig->cursors.iommu.miss), VHOSTX_ACCESS_W);
+	assert_true(rig_tx_one(rig, m));
+	rig_assert_frame(rig, 60, 3, 1);
+}
+
+/* A page in the middle of a chain: what comes before it stays on the ring as well, and is read once. */
+static void
+test_ring_iommu_waits_in_the_middle(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t far = RTE_ALIGN_CEIL(rig_slot(rig, 0), RIG_PAGE) + 16 * RIG_PAGE;
+	const struct guest_seg seg[3] = {
+		{ rig_slot(rig, 0), 20, false }, { far, 30, false }, { rig_slot(rig, 0) + 20, 40, false },
+	};
+	struct rte_mbuf *m;
+
+	guest_net_fill(&rig->mem, seg, 3, NULL, rig->v.hdr_len, 90 - rig->v.hdr_len, 5);
+	rig_map_page(rig, rig_slot(rig, 0) & ~(RIG_PAGE - 1), VHOSTX_ACCESS_R);
+	rig_map_page(rig, (rig_slot(rig, 0) & ~(RIG_PAGE - 1)) + RIG_PAGE, VHOSTX_ACCESS_R);
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_add_segs(rig, 0, seg, 3);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(rig->cursors.iommu.miss, vhostx_miss_word(far, VHOSTX_ACCESS_R));
+	rig_assert_nothing_used(rig);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	rig_assert_mbuf(m, 90 - rig->v.hdr_len, 5);
+}
+
+/* The guest gave an address that its IOMMU does not know: that chain goes back, the next one goes on. */
+static void
+test_ring_iommu_denied_chain_goes_back(void **state)
+{
+	struct rig *rig = *state;
+	const struct guest_seg seg = { RIG_NOWHERE, 100, false };
+	const int bad = guest_ring_add(&rig->ring, &seg, 1);
+	struct rte_mbuf *pkts[4];
+	uint16_t n = 0;
+
+	rig_send(rig, 1, 60);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 4; i++)
+		n += rig_rx(&rig->queue, &pkts[n], 4 - n);
+	assert_int_equal(n, 1);
+	rig_assert_mbuf(pkts[0], 60, 1);
+	rig_assert_returned(rig, bad);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_ADDRESS], 1);
+}
+
+/* A page to read only is no page to write into, however often it is found. */
+static void
+test_ring_iommu_keeps_permissions(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t page = rig_slot(rig, 0) & ~(RIG_PAGE - 1);
+	struct rte_mbuf *m = rig_mbuf(60, 3);
+
+	for (int i = 0; i < 2; i++)
+		vhostx_iotlb_add(rig->iotlb, page + i * RIG_PAGE, RIG_PAGE,
+			guest_mem_ptr(&rig->mem, page + i * RIG_PAGE, 1), VHOSTX_ACCESS_R);
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rig_isa->tx(&rig->queue, &m, 1), 0);
+	assert_int_equal(vhostx_miss_access(rig->cursors.iommu.miss), VHOSTX_ACCESS_W);
+	assert_true(rig_tx_one(rig, m));
+	rig_assert_frame(rig, 60, 3, 1);
+}
+
+/* The guest maps another page at the address that the ring remembers. */
+static void
+test_ring_iommu_forgets_what_is_taken_out(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t page = RTE_ALIGN_CEIL(rig_slot(rig, 0), RIG_PAGE) + 16 * RIG_PAGE;
+	uint8_t *there = guest_mem_ptr(&rig->mem, page, 2 * RIG_PAGE);
+	struct rte_mbuf *m;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		const uint64_t off = i % 2 * RIG_PAGE;
+		const struct guest_seg seg = { page + off, 100, false };
+
+		guest_net_fill(&rig->mem, &seg, 1, NULL, rig->v.hdr_len, 100 - rig->v.hdr_len, i);
+		vhostx_iotlb_add(rig->iotlb, page, RIG_PAGE, there + off, VHOSTX_ACCESS_RW);
+		assert_true(guest_ring_add(&rig->ring, &(struct guest_seg){ page, 100, false }, 1) >= 0);
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rx_once(rig, &m, 1), 1);
+		rig_assert_mbuf(m, 100 - rig->v.hdr_len, i);
+		if (i % 3 == 0)
+			vhostx_iotlb_remove(rig->iotlb, page, page + RIG_PAGE - 1);
+		rig_signals(rig->callfd);
+		while (guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }) == 1)
+			;
+	}
+}
+
+/* --- removal beside a poller: letter N ------------------------------------------------------------- */
+
+#define ROUNDS 20000
+
+/* A poller that translates one address, and what it found there. */
+struct poller {
+	struct vhostx_queue queue;
+	struct vhostx_snapshot snap;
+	struct vhostx_ring ring;
+	struct vhostx_iotlb *iotlb;
+	uint64_t alive;      /* what the page holds while it is the guest's; 0 else */
+	uint64_t served;     /* atomic */
+	bool stop;           /* atomic */
+	/* Both sides write here, so that the poller's stores queue up and its loads run ahead of them. */
+	uint64_t busy_line[8 * 8] __rte_cache_aligned;
+	uint64_t violations; /* the poller's */
+};
+
+static void
+poll_once(struct poller *p, const struct vhostx_snapshot *s)
+{
+	struct vhostx_range range = vhostx_iommu_range(s, 0);
+	uint8_t *va = range.va;
+	uint64_t run;
+
+	if (range.size == 0 && vhostx_iommu_va(s, 0x1000, 0, &va, &run) != VHOSTX_NO_CAUSE)
+		return;
+	for (int i = 0; i < 8; i++)
+		p->violations += __atomic_load_n((uint64_t *)va, __ATOMIC_RELAXED) == 0;
+	__atomic_store_n(&p->served, p->served + 1, __ATOMIC_RELAXED);
+}
+
+static void *
+poll_page(void *arg)
+{
+	struct poller *p = arg;
+
+	while (!__atomic_load_n(&p->stop, __ATOMIC_RELAXED)) {
+		const struct vhostx_snapshot *s;
+
+		for (int i = 0; i < 8; i++)
+			__atomic_store_n(&p->busy_line[i * 8], i, __ATOMIC_RELAXED);
+		s = vhostx_queue_enter(&p->queue);
+		if (s != NULL)
+			poll_once(p, s);
+		vhostx_queue_leave(&p->queue);
+	}
+	return NULL;
+}
+
+/* What vhostx_serve_quiesce() does, and what it would do without letter N: the litmus test must see that. */
+static void
+quiesce(struct poller *p, bool barrier)
+{
+	if (barrier)
+		vhostx_barrier_all();
+	vhostx_queue_await(&p->queue);
+}
+
+/* Map, wait until it is used, unmap, and use the page for something else, again and again. */
+static uint64_t
+run_poller(bool barrier)
+{
+	static struct poller p;
+	pthread_t thread;
+
+	memset(&p, 0, sizeof(p));
+	p.iotlb = vhostx_iotlb_create(16);
+	p.snap = (struct vhostx_snapshot){ .ring = &p.ring, .iotlb = p.iotlb, .wakefd = -1 };
+	vhostx_queue_publish(&p.queue, &p.snap);
+	assert_int_equal(pthread_create(&thread, NULL, poll_page, &p), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		const uint64_t seen = __atomic_load_n(&p.served, __ATOMIC_RELAXED);
+
+		__atomic_store_n(&p.alive, 1, __ATOMIC_RELAXED);
+		vhostx_iotlb_add(p.iotlb, 0x1000, 8, &p.alive, VHOSTX_ACCESS_RW);
+		while (__atomic_load_n(&p.served, __ATOMIC_RELAXED) == seen)
+			__atomic_store_n(&p.busy_line[i % 8 * 8], i, __ATOMIC_RELAXED);
+		vhostx_iotlb_remove(p.iotlb, 0x1000, 0x1007);
+		quiesce(&p, barrier);
+		for (int k = 0; k < 20; k++)
+			__atomic_store_n(&p.alive, 0, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	vhostx_iotlb_free(p.iotlb);
+	return p.violations;
+}
+
+static void
+test_ring_iommu_removal_waits_for_burst(void **state)
+{
+	(void)state;
+	assert_true(vhostx_membarrier_register());
+	assert_int_equal(run_poller(true), 0);
+}
+
+/* Shows that the one before can fail; how often it does is the processor's affair. */
+static void
+test_ring_iommu_litmus_without_barrier(void **state)
+{
+	uint64_t violations = 0;
+
+	(void)state;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip();
+	for (int i = 0; i < 20 && violations == 0; i++)
+		violations = run_poller(false);
+	print_message("without the barrier: %ju reads of a page that was taken back\n",
+		(uintmax_t)violations);
+#ifdef __x86_64__
+	assert_true(violations > 0);
+#endif
+}
+
+static const struct rig_case cases[] = {
+	RIG_CASE(test_ring_iommu_asks_once, NULL),
+	RIG_CASE(test_ring_iommu_asks_to_write, NULL),
+	RIG_CASE(test_ring_iommu_waits_in_the_middle, NULL),
+	RIG_CASE(test_ring_iommu_denied_chain_goes_back, NULL),
+	RIG_CASE(test_ring_iommu_keeps_permissions, NULL),
+	RIG_CASE(test_ring_iommu_forgets_what_is_taken_out, NULL),
+};
+
+int
+main(void)
+{
+	const struct CMUnitTest threads[] = {
+		cmocka_unit_test(test_ring_iommu_removal_waits_for_burst),
+		cmocka_unit_test(test_ring_iommu_litmus_without_barrier),
+	};
+	static const uint16_t sizes[][2] = { { 8, 7 }, { 256, 100 } };
+	static struct rig_variant v[36 * 2];
+	int failed;
+	size_t n;
+
+	/* First: the EAL keeps this thread, and those that it makes, on one processor. */
+	failed = cmocka_run_group_tests(threads, NULL, NULL);
+	rig_eal();
+	n = rig_variants(v, sizes, RIG_NR(sizes));
+	for (size_t i = 0; i < n; i++)
+		v[i].iommu = true;
+	failed += rig_run("test_ring_iommu", cases, RIG_NR(cases), v, n);
+	rte_eal_cleanup();
+	return failed;
+}
