@@ -32,7 +32,7 @@
 
 /* --- rig: a back-end whose rings only write down what happens to them ------------------------- */
 
-/** "P<ring>" pause, "R<ring>" resume, "S<ring>=<base>" set_base, "W<ring>" rewind, "G<ring>" get_base, "M<mtu>", "A<first and last byte>" send_rarp. */
+/** "P<ring>" pause, "R<ring>" resume, "U<span>/<perm>" mapped, "Q" quiesce, "S<ring>=<base>" set_base, "W<ring>" rewind, "G<ring>" get_base, "M<mtu>", "A<first and last byte>" send_rarp. */
 static char trace[1 << 12];
 static struct vhostx_backend be;
 static struct vhostx_msg reply;
@@ -67,6 +67,20 @@ ops_resume(void *ctx, uint16_t idx)
 	for (uint32_t i = 0; be.mem != NULL && i < be.mem->nr; i++)
 		(void)*(volatile uint8_t *)be.mem->range[i].va;
 	record("R%u ", idx);
+}
+
+static inline void
+ops_mapped(void *ctx, uint64_t first, uint64_t last, uint8_t perm)
+{
+	assert_ptr_equal(ctx, &trace);
+	record("U%jx-%jx/%u ", (uintmax_t)first, (uintmax_t)last, perm);
+}
+
+static inline void
+ops_quiesce(void *ctx)
+{
+	assert_ptr_equal(ctx, &trace);
+	record("Q ");
 }
 
 static inline void
@@ -116,7 +130,7 @@ ops_set_mtu(void *ctx, uint64_t mtu)
 }
 
 static const struct vhostx_backend_ops ops = {
-	.pause = ops_pause, .resume = ops_resume,
+	.pause = ops_pause, .resume = ops_resume, .mapped = ops_mapped, .quiesce = ops_quiesce,
 	.set_base = ops_set_base, .rewind = ops_rewind,
 	.get_base = ops_get_base, .get_config = ops_get_config, .send_rarp = ops_send_rarp, .set_mtu = ops_set_mtu,
 };

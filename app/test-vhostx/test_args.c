@@ -125,7 +125,7 @@ test_args_wrong_queues(void **state)
 		"", "0", "129", "65537", "-1", "+1", " 1", "1x", "0x", "x", "1.5",
 		"4294967297", "18446744073709551617", "99999999999999999999999",
 	};
-	char str[64], text[64];
+	char str[64], text[96];
 	unsigned int i;
 
 	(void)state;
@@ -144,7 +144,7 @@ test_args_wrong_flags(void **state)
 	static const char * const keys[] = { "client", "linear-buffer", "ext-buffer", "tso",
 		"legacy-ol-flags" };
 	static const char * const values[] = { "", "2", "-1", "yes", "1 ", "0x2" };
-	char str[64], text[64];
+	char str[64], text[96];
 	unsigned int i, j;
 
 	(void)state;
@@ -250,26 +250,19 @@ test_args_postcopy(void **state)
 }
 
 static void
-test_args_unbuilt_keys(void **state)
+test_args_iommu(void **state)
 {
-	static const char * const keys[] = {
-		"iommu-support",
-	};
 	struct vhostx_args args;
-	char str[64], text[64];
-	unsigned int i;
 
 	(void)state;
-	for (i = 0; i < RTE_DIM(keys); i++) {
-		snprintf(str, sizeof(str), "%s=0,iface=s", keys[i]);
-		assert_int_equal(parse(&args, str), 0);
-		snprintf(str, sizeof(str), "iface=s,%s=1", keys[i]);
-		snprintf(text, sizeof(text), "%s=1: %s is not built yet, remove it",
-			keys[i], keys[i]);
-		assert_refused(str, -ENOTSUP, text);
-		snprintf(str, sizeof(str), "iface=s,%s=", keys[i]);
-		assert_refused(str, -ENOTSUP, "only 0 is allowed");
-	}
+	assert_int_equal(vhostx_args_parse(&args, "p", "iface=s"), 0);
+	assert_false(args.iommu_support);
+	assert_int_equal(vhostx_args_parse(&args, "p", "iface=s,iommu-support=1"), 0);
+	assert_true(args.iommu_support);
+	assert_refused("iface=s,iommu-support=2", -EINVAL, "iommu-support=2 is neither 0 nor 1");
+	assert_refused("iface=s,iommu-support=1,dequeue-zero-copy=1", -EINVAL,
+		"iommu-support=1 and dequeue-zero-copy=1 exclude each other");
+	assert_int_equal(vhostx_args_parse(&args, "p", "iface=s,iommu-support=1,dequeue-zero-copy=0"), 0);
 }
 
 static void
@@ -305,7 +298,7 @@ test_args_unknown_key(void **state)
 	(void)state;
 	assert_refused("iface=s,queue=2", -EINVAL, "unknown argument \"queue\"; "
 		"allowed are: iface queues client linear-buffer ext-buffer tso legacy-ol-flags postcopy-support "
-		"dequeue-zero-copy zc-threshold zc-inflight zc-deadline zc-dma mac mtu numa owner group mode "
+		"iommu-support dequeue-zero-copy zc-threshold zc-inflight zc-deadline zc-dma mac mtu numa owner group mode "
 		"state-dir\n");
 	assert_refused("iface=s,IFACE=t", -EINVAL, "unknown argument \"IFACE\"");
 }
@@ -376,7 +369,7 @@ main(void)
 		cmocka_unit_test(test_args_port_keys),
 		cmocka_unit_test(test_args_permissions),
 		cmocka_unit_test(test_args_postcopy),
-		cmocka_unit_test(test_args_unbuilt_keys),
+		cmocka_unit_test(test_args_iommu),
 		cmocka_unit_test(test_args_zero_copy),
 		cmocka_unit_test(test_args_unknown_key),
 		cmocka_unit_test(test_args_iface_missing),

@@ -28,6 +28,7 @@ struct rig {
 	struct vhostx_backend be;
 	struct vhostx_snapshot snap;
 	const char *why;
+	uint64_t miss;
 	int fd;
 };
 
@@ -61,6 +62,7 @@ teardown(void **state)
 {
 	struct rig *rig = *state;
 
+	vhostx_iotlb_free(rig->be.iotlb);
 	vhostx_mem_free(rig->be.mem);
 	return close(rig->fd);
 }
@@ -69,7 +71,7 @@ static int
 build(struct rig *rig)
 {
 	rig->why = NULL;
-	return vhostx_build(&rig->be, 1, &rig->snap, &rig->why);
+	return vhostx_build(&rig->be, 1, &rig->snap, &rig->why, &rig->miss);
 }
 
 static void
@@ -314,6 +316,123 @@ test_build_log(void **state)
 	assert_null(rig->snap.log);
 }
 
+/* --- behind an IOMMU ------------------------------------------------------------------------------- */
+
+#define IOVA 0xfffff0000000ull
+#define PAGE 4096ull
+
+/* The ring's addresses are the device's own from now on, and nothing is known of them. */
+static void
+use_iommu(struct rig *rig)
+{
+	struct vhostx_vring *vring = &rig->vring[1];
+
+	rig->be.features |= RTE_BIT64(VHOSTX_F_ACCESS_PLATFORM);
+	rig->be.iotlb = vhostx_iotlb_create(64);
+	assert_non_null(rig->be.iotlb);
+	vring->desc_uva = IOVA;
+	vring->avail_uva = IOVA + 0x10000;
+	vring->used_uva = IOVA + 0x20000;
+	vring->num = 1024;
+}
+
+/* The page at iova is the one at offset off of guest memory. */
+static void
+map_page(struct rig *rig, uint64_t iova, uint64_t off, uint8_t perm)
+{
+	vhostx_iotlb_add(rig->be.iotlb, iova, PAGE, rig->be.mem->range[0].va + off, perm);
+}
+
+/* One after the other whatever is missing is told, and mapped as far apart as pages of another ring may be. */
+static void
+test_build_iommu_asks_for_all(void **state)
+{
+	const uint8_t perm[] = { VHOSTX_ACCESS_R, VHOSTX_ACCESS_R, VHOSTX_ACCESS_RW };
+	struct rig *rig = *state;
+	uint32_t asked = 0;
+
+	use_iommu(rig);
+	while (build(rig) == -EAGAIN) {
+		const uint64_t off = vhostx_miss_iova(rig->miss) - IOVA;
+
+		assert_int_equal(vhostx_miss_access(rig->miss), perm[off / 0x10000]);
+		map_page(rig, IOVA + off, 0x40000 + off, perm[off / 0x10000]);
+		asked++;
+	}
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->miss, 0);
+	/* 16 KiB of descriptors, 2 KiB available, 8 KiB used and four bytes. */
+	assert_int_equal(asked, 4 + 1 + 3);
+	assert_ptr_equal(rig->snap.split.desc, rig->be.mem->range[0].va + 0x40000);
+	assert_ptr_equal(rig->snap.split.used, rig->be.mem->range[0].va + 0x60000);
+	assert_ptr_equal(rig->snap.iotlb, rig->be.iotlb);
+}
+
+static void
+test_build_iommu_packed_asks_for_writing(void **state)
+{
+	const uint8_t perm[] = { VHOSTX_ACCESS_RW, VHOSTX_ACCESS_R, VHOSTX_ACCESS_RW };
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	rig->be.features |= RTE_BIT64(VIRTIO_F_RING_PACKED);
+	rig->vring[1].num = 300;
+	for (uint64_t off = 0; build(rig) == -EAGAIN; ) {
+		off = vhostx_miss_iova(rig->miss) - IOVA;
+		assert_int_equal(vhostx_miss_access(rig->miss), perm[off / 0x10000]);
+		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_RW);
+	}
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->snap.format, VHOSTX_PACKED);
+}
+
+/* A permission that does not do is a page that is missing. */
+static void
+test_build_iommu_read_only_ring_is_missing(void **state)
+{
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	for (uint64_t off = 0; off < 0x30000; off += PAGE)
+		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_R);
+	assert_int_equal(build(rig), -EAGAIN);
+	assert_true(vhostx_miss_iova(rig->miss) >= IOVA + 0x20000);
+	assert_int_equal(vhostx_miss_access(rig->miss), VHOSTX_ACCESS_RW);
+}
+
+static void
+test_build_iommu_refuses_scattered_ring(void **state)
+{
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	for (uint64_t off = 0; off < 0x30000; off += PAGE)
+		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_RW);
+	assert_int_equal(build(rig), 0);
+	map_page(rig, IOVA + PAGE, 0x100000, VHOSTX_ACCESS_RW);
+	assert_refused(rig);
+	assert_non_null(strstr(rig->why, "iommu=pt"));
+}
+
+/* What the driver logs at the ring's address it would log again at an address of another kind. */
+static void
+test_build_iommu_logs_ring_once(void **state)
+{
+	struct vhostx_log log = { .pages = 8 };
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	for (uint64_t off = 0; off < 0x30000; off += PAGE)
+		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_RW);
+	rig->be.log = &log;
+	rig->vring[1].log = true;
+	rig->vring[1].log_addr = rig->vring[1].used_uva;
+	assert_int_equal(build(rig), 0);
+	assert_ptr_equal(rig->snap.log, &log);
+	assert_true(rig->snap.log_used == UINT64_MAX);
+	rig->be.log = NULL;
+}
+
 int
 main(void)
 {
@@ -331,6 +450,11 @@ main(void)
 		CASE(test_build_regress_cve_2018_1059),
 		CASE(test_build_event_fields_are_inside),
 		CASE(test_build_log),
+		CASE(test_build_iommu_asks_for_all),
+		CASE(test_build_iommu_packed_asks_for_writing),
+		CASE(test_build_iommu_read_only_ring_is_missing),
+		CASE(test_build_iommu_refuses_scattered_ring),
+		CASE(test_build_iommu_logs_ring_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,8 @@ static const struct expected served[] = {
 	{ 18, "SET_VRING_ENABLE", 8, 1, -1, false },
 	{ 19, "SEND_RARP", 8, 1, 2, false },
 	{ 20, "NET_SET_MTU", 8, 1, 4, false },
+	{ 21, "SET_BACKEND_REQ_FD", 0, 2, 5, false },
+	{ 22, "IOTLB_MSG", 26, 1, -1, false },
 	{ 24, "GET_CONFIG", 12, 1, 9, true },
 	{ 25, "SET_CONFIG", 12, 1, 9, false },
 	{ 28, "POSTCOPY_ADVISE", 0, 1, 8, true },

@@ -38,7 +38,6 @@ enum args_kind {
 	ARGS_GROUP,   /**< a group by name or number */
 	ARGS_STATE,   /**< a folder, or "none" */
 	ARGS_MODE,    /**< permission bits in octal */
-	ARGS_UNBUILT, /**< a key of net_vhost that is not built yet: 0 alone */
 };
 
 /** One key. */
@@ -57,6 +56,7 @@ static const struct args_key args_keys[] = {
 	{ "tso", ARGS_FLAG, offsetof(struct vhostx_args, tso) },
 	{ "legacy-ol-flags", ARGS_FLAG, offsetof(struct vhostx_args, legacy_ol_flags) },
 	{ "postcopy-support", ARGS_FLAG, offsetof(struct vhostx_args, postcopy) },
+	{ "iommu-support", ARGS_FLAG, offsetof(struct vhostx_args, iommu_support) },
 	{ "dequeue-zero-copy", ARGS_FLAG, offsetof(struct vhostx_args, dequeue_zero_copy) },
 	{ "zc-threshold", ARGS_ZC, 0 },
 	{ "zc-inflight", ARGS_ZC, 0 },
@@ -69,7 +69,6 @@ static const struct args_key args_keys[] = {
 	{ "group", ARGS_GROUP, 0 },
 	{ "mode", ARGS_MODE, 0 },
 	{ "state-dir", ARGS_STATE, 0 },
-	{ "iommu-support", ARGS_UNBUILT, 0 },
 };
 
 static const struct args_key *
@@ -92,8 +91,7 @@ args_log_unknown(const char *name, const char *key)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(args_keys) && len < sizeof(known); i++)
-		if (args_keys[i].kind != ARGS_UNBUILT)
-			len += snprintf(known + len, sizeof(known) - len, " %s", args_keys[i].key);
+		len += snprintf(known + len, sizeof(known) - len, " %s", args_keys[i].key);
 	VHOSTX_LOG(ERR, name, "unknown argument \"%s\"; allowed are:%s", key, known);
 }
 
@@ -312,19 +310,6 @@ args_set_state(struct vhostx_args *args, const char *name, const char *key, cons
 }
 
 static int
-args_check_unbuilt(const char *name, const char *key, const char *value)
-{
-	unsigned long number;
-
-	if (args_number(value, 0, &number) < 0) {
-		VHOSTX_LOG(ERR, name, "%s=%s: %s is not built yet, remove it; only 0 is allowed",
-			key, value, key);
-		return -ENOTSUP;
-	}
-	return 0;
-}
-
-static int
 args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pair *pair)
 {
 	const struct args_key *known = args_key_find(pair->key);
@@ -357,11 +342,9 @@ args_set(struct vhostx_args *args, const char *name, const struct rte_kvargs_pai
 	case ARGS_MODE:
 		return args_set_mode(args, name, pair->key, value);
 	case ARGS_STATE:
-		return args_set_state(args, name, pair->key, value);
-	case ARGS_UNBUILT:
 		break;
 	}
-	return args_check_unbuilt(name, pair->key, value);
+	return args_set_state(args, name, pair->key, value);
 }
 
 /* Told now, and not to the guest that comes one day. */
@@ -396,6 +379,12 @@ args_check_whole(const struct vhostx_args *args, const char *name)
 	if (args->client && (perm->owner >= 0 || perm->group >= 0 || perm->mode >= 0)) {
 		VHOSTX_LOG(ERR, name, "owner, group and mode are for a port that listens: with client=1 "
 			"the socket is the front-end's");
+		return -EINVAL;
+	}
+	/* A lent buffer would have to come back before the guest may unmap it, and whoever has it lets it wait. */
+	if (args->iommu_support && args->dequeue_zero_copy) {
+		VHOSTX_LOG(ERR, name, "iommu-support=1 and dequeue-zero-copy=1 exclude each other: a guest behind an "
+			"IOMMU takes its buffers back at any time; remove one of them");
 		return -EINVAL;
 	}
 	if (args->zc_tuned && !args->dequeue_zero_copy) {

@@ -35,6 +35,7 @@
 	"tso=<0|1> " \
 	"legacy-ol-flags=<0|1> " \
 	"postcopy-support=<0|1> " \
+	"iommu-support=<0|1> " \
 	"dequeue-zero-copy=<0|1> " \
 	"zc-threshold=<bytes> " \
 	"zc-inflight=<1-100> " \
@@ -57,6 +58,7 @@ struct vhostx_args {
 	bool ext_buffer;    /**< a packet too long for its mbuf gets one large buffer; default 0 */
 	bool tso;           /**< the guest may send packets that are to be segmented; default 0 */
 	bool legacy_ol_flags; /**< offloads of received packets are told by transmit flags; default 0 */
+	bool iommu_support;     /**< the guest's device may be behind an IOMMU; default 0 */
 	bool dequeue_zero_copy; /**< received packets are the guest's own buffers; default 0 */
 	bool postcopy;          /**< the guest may run here before its memory is; default 0 */
 	uint32_t zc_threshold;  /**< bytes of a packet from which on it is not copied */
@@ -76,12 +78,10 @@ struct vhostx_args {
 /**
  * Parse and check @a str ("key=value,..."), the arguments of port @a name.
  *
- * A key that net_vhost knows and this driver has not built yet may be given with net_vhost's default
- * (0); any other value is refused. Every error writes one log line with the key, the value and what is
- * allowed.
+ * Every error writes one log line with the key, the value and what is allowed.
  *
  * @return 0; -EINVAL (unknown key, wrong value, no iface, iface under /dev/vduse); -ENAMETOOLONG
- *   (iface longer than a UNIX socket address holds); -ENOTSUP (not built yet); -ENOMEM.
+ *   (iface longer than a UNIX socket address holds); -ENOMEM.
  */
 int vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str);
 

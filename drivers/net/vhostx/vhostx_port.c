@@ -62,8 +62,10 @@
 static uint64_t
 port_features(const struct vhostx_args *args, bool tso)
 {
-	const uint64_t features = tso ? PORT_FEATURES | PORT_TSO_FEATURES : PORT_FEATURES;
+	uint64_t features = tso ? PORT_FEATURES | PORT_TSO_FEATURES : PORT_FEATURES;
 
+	if (args->iommu_support)
+		features |= RTE_BIT64(VHOSTX_F_ACCESS_PLATFORM);
 	return args->dequeue_zero_copy ? features & ~RTE_BIT64(VIRTIO_F_IN_ORDER) : features;
 }
 
@@ -100,11 +102,12 @@ ops_resume(void *ctx, uint16_t idx)
 	int ret;
 
 	ops_pause(port, idx);
-	ret = vhostx_build(&port->be, idx, &r->snap, &why);
+	ret = vhostx_build(&port->be, idx, &r->snap, &why, &port->be.vring[idx].miss);
 	if (ret == 0 && !vhostx_postcopy_ready(port, idx))
 		return;
 	if (ret == 0) {
 		r->snap.ring = &r->ring;
+		r->snap.wakefd = port->wakefd;
 		r->snap.call_blocks = r->snap.callfd >= 0 && vhostx_eventfd_blocks(r->snap.callfd);
 		r->snap.log_blocks = r->snap.logfd >= 0 && vhostx_eventfd_blocks(r->snap.logfd);
 		vhostx_zc_start(port, idx);
@@ -120,6 +123,18 @@ ops_resume(void *ctx, uint16_t idx)
 	vhostx_resume_keep(port, idx);
 	r->why = NULL;
 	r->built = true;
+}
+
+static void
+ops_quiesce(void *ctx)
+{
+	vhostx_serve_quiesce(ctx);
+}
+
+static void
+ops_mapped(void *ctx, uint64_t first, uint64_t last, uint8_t perm)
+{
+	vhostx_iommu_mapped(ctx, first, last, perm);
 }
 
 static void
@@ -197,6 +212,8 @@ ops_set_mtu(void *ctx, uint64_t mtu)
 static const struct vhostx_backend_ops backend_ops = {
 	.pause = ops_pause,
 	.resume = ops_resume,
+	.quiesce = ops_quiesce,
+	.mapped = ops_mapped,
 	.set_base = ops_set_base,
 	.rewind = ops_rewind,
 	.get_base = ops_get_base,
@@ -232,10 +249,11 @@ static void
 port_update(struct vhostx_port *port)
 {
 	vhostx_serve_update(port);
+	vhostx_iommu_update(port);
 	vhostx_event_update(port);
 }
 
-/* A poller found a ring that cannot be trusted. */
+/* A poller found a ring that cannot be trusted, or misses an address. */
 static void
 port_wake(void *arg)
 {
@@ -269,6 +287,7 @@ sock_connected(void *ctx)
 	port->connects++;
 	port->warned = false;
 	vhostx_zc_connected(port);
+	vhostx_iommu_connected(port);
 }
 
 /* Applications put their mbufs and lcores where the port says that it is: where the guest's memory is. */
@@ -416,6 +435,8 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 		goto free_rings;
 	if (args->postcopy)
 		port->be.protocol_offered |= RTE_BIT64(VHOSTX_PROTOCOL_F_PAGEFAULT);
+	if (args->iommu_support)
+		port->be.protocol_offered |= RTE_BIT64(VHOSTX_PROTOCOL_F_BACKEND_REQ);
 	for (uint16_t i = 0; i < nr_vrings; i++)
 		vhostx_ring_reset(&port->ring[i].ring);
 	port->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -429,6 +450,8 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	if (port->wake == NULL)
 		goto close_wake;
 	ret = vhostx_zc_open(port);
+	if (ret == 0)
+		ret = vhostx_iommu_open(port);
 	if (ret != 0)
 		goto delete_wake;
 	vhostx_ports_add(port);
@@ -575,6 +598,7 @@ vhostx_port_close(struct vhostx_port *port)
 	pthread_mutex_lock(&port->lock);
 	port->closed = true;
 	vhostx_zc_close(port);
+	vhostx_iommu_close(port);
 	vhostx_resume_close(port);
 	vhostx_sock_close(port->sock);
 	port->sock = NULL;

@@ -14,6 +14,7 @@
 #include "user/loop.h"
 #include "user/sock.h"
 #include "vhostx_args.h"
+#include "vhostx_iommu.h"
 #include "vhostx_zerocopy.h"
 
 struct rte_eth_dev;
@@ -25,6 +26,8 @@ struct vhostx_port_ring {
 	struct vhostx_snapshot snap;  /**< valid while built */
 	struct vhostx_queue *queue;   /**< the ethdev queue of this number and direction, NULL: none */
 	struct vhostx_zc_ring zc;     /**< rx: what it has lent */
+	uint64_t asked;               /**< what the front-end was asked for last, a vhostx_miss_word(); 0: nothing */
+	uint64_t asked_at;            /**< when that was, TSC cycles */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
 	enum vhostx_state_kind kept;  /**< what the state file has of this ring */
 	union vhostx_inflight_ring *noted; /**< the in-flight record that is this ring's, or NULL */
@@ -70,6 +73,7 @@ struct vhostx_port {
 	struct vhostx_source *wake;    /**< watches wakefd */
 	struct vhostx_port_ring *ring; /**< [be.nr_vrings] */
 	struct vhostx_zc_port zc;
+	struct vhostx_iommu_port iommu;
 };
 
 /**

@@ -123,6 +123,9 @@ tx_target(struct vhostx_port *port, uint16_t n, struct vhostx_port_ring **enable
 		return NULL;
 	if (own->built && own->snap.enabled)
 		return own;
+	/* A ring that waits for the guest's IOMMU comes back in a moment: its packets are for no other one. */
+	if (port->be.vring[2 * n].started && port->be.vring[2 * n].enabled && port->be.vring[2 * n].miss != 0)
+		return NULL;
 	return nr != 0 ? enabled[n % nr] : NULL;
 }
 
@@ -181,6 +184,17 @@ vhostx_serve_retire(struct vhostx_port *port, uint16_t idx)
 		q = tx_queue(port, n);
 		if (q != NULL && q->snap == snap)
 			queue_retire(port, q);
+	}
+}
+
+void
+vhostx_serve_quiesce(struct vhostx_port *port)
+{
+	/* N: one for all queues. */
+	vhostx_barrier_all();
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		if (port->ring[i].queue != NULL && port->ring[i].queue->snap != NULL)
+			vhostx_queue_await(port->ring[i].queue);
 	}
 }
 

@@ -13,6 +13,9 @@
 /** Take ring @a idx from the queues that it is published to. Port mutex held. */
 void vhostx_serve_retire(struct vhostx_port *port, uint16_t idx);
 
+/** Wait until every burst that runs now has ended. Port mutex held. */
+void vhostx_serve_quiesce(struct vhostx_port *port);
+
 /**
  * Publish to every queue what it should have now, retiring what it should not. Port mutex held. A
  * guest that was not signalled since its ring started is signalled.

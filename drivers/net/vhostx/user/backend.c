@@ -59,11 +59,17 @@ handle_set_features(struct backend_call *call)
 {
 	struct vhostx_backend *be = call->be;
 	const uint64_t features = call->msg->payload.u64;
+	int ret;
 
 	if ((features & ~be->offered) != 0)
 		return backend_fail(call, -EINVAL, "features 0x%" PRIx64 " were not offered",
 			features & ~be->offered);
 	backend_pause_all(be);
+	ret = vhostx_backend_use_iommu(call, (features & RTE_BIT64(VHOSTX_F_ACCESS_PLATFORM)) != 0);
+	if (ret != 0) {
+		backend_resume_all(be);
+		return ret;
+	}
 	be->features = features;
 	be->has_features = true;
 	be->asked_features = false;
@@ -147,6 +153,7 @@ handle_reset_device(struct backend_call *call)
 		};
 		be->ops->rewind(be->ctx, i);
 	}
+	vhostx_backend_forget_iotlb(be);
 	be->features = 0;
 	be->has_features = false;
 	be->status = 0;
@@ -167,10 +174,13 @@ handle_set_status(struct backend_call *call)
 		return backend_fail(call, -EINVAL, "device status 0x%" PRIx64 " is past 8 bits",
 			status);
 	be->status = status;
-	for (uint16_t i = 0; status == 0 && i < be->nr_vrings; i++) {
+	if (status != 0)
+		return 0;
+	for (uint16_t i = 0; i < be->nr_vrings; i++) {
 		backend_pause(be, i);
 		backend_stop(&be->vring[i]);
 	}
+	vhostx_backend_forget_iotlb(be);
 	return 0;
 }
 
@@ -273,6 +283,7 @@ handle_get_vring_base(struct backend_call *call)
 		return ret;
 	backend_pause(be, idx);
 	backend_stop(&be->vring[idx]);
+	vhostx_backend_forget_iotlb(be);
 	call->reply->payload.state.index = idx;
 	call->reply->payload.state.num = be->ops->get_base(be->ctx, idx);
 	call->reply->header.size = sizeof(call->reply->payload.state);
@@ -360,6 +371,8 @@ static const backend_handler backend_handlers[] = {
 	[VHOSTX_SET_VRING_ENABLE] = handle_set_vring_enable,
 	[VHOSTX_SEND_RARP] = handle_send_rarp,
 	[VHOSTX_NET_SET_MTU] = handle_net_set_mtu,
+	[VHOSTX_SET_BACKEND_REQ_FD] = vhostx_handle_set_backend_req_fd,
+	[VHOSTX_IOTLB_MSG] = vhostx_handle_iotlb_msg,
 	[VHOSTX_GET_CONFIG] = vhostx_handle_get_config,
 	[VHOSTX_SET_CONFIG] = vhostx_handle_set_config,
 	[VHOSTX_POSTCOPY_ADVISE] = vhostx_handle_postcopy_advise,
@@ -447,6 +460,7 @@ vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offere
 		.name = name, .ops = ops, .ctx = ctx, .offered = offered, .nr_vrings = nr_vrings,
 		.protocol_offered = VHOSTX_PROTOCOL_FEATURES,
 		.logfd = -1,
+		.reqfd = -1,
 		.vring = calloc(nr_vrings, sizeof(*be->vring)),
 	};
 	if (be->vring == NULL)
@@ -487,6 +501,9 @@ vhostx_backend_reset(struct vhostx_backend *be)
 	vhostx_inflight_close(be->inflight);
 	be->inflight = NULL;
 	backend_keep_fd(&be->logfd, -1);
+	backend_keep_fd(&be->reqfd, -1);
+	vhostx_iotlb_free(be->iotlb);
+	be->iotlb = NULL;
 	vhostx_mem_free(be->mem);
 	be->mem = NULL;
 	be->features = 0;

@@ -12,6 +12,7 @@
 
 #include <rte_bitops.h>
 
+#include "../mem/iotlb.h"
 #include "../mem/log.h"
 #include "../mem/inflight.h"
 #include "../mem/region.h"
@@ -42,6 +43,11 @@ struct vhostx_vring {
 	bool log;           /**< it had VHOSTX_VRING_F_LOG: log_addr is valid */
 	bool started;       /**< see the table; the owner clears it for a ring that a guest broke */
 	bool enabled;       /**< SET_VRING_ENABLE, or no protocol features */
+	/**
+	 * Behind an IOMMU the addresses above are the device's own; a ring of which the IOTLB lacks a part is
+	 * not built, and this tells what: a vhostx_miss_word(), 0: nothing. The owner writes it.
+	 */
+	uint64_t miss;
 };
 
 /** What the front-end can learn of the device: the fields of virtio_net_config that exist here. */
@@ -60,6 +66,10 @@ struct vhostx_backend_ops {
 	void (*pause)(void *ctx, uint16_t idx);
 	/** The state of started ring @a idx changed: build a snapshot if all is there, run it. */
 	void (*resume)(void *ctx, uint16_t idx);
+	/** The IOTLB has the addresses from @a first to @a last, or, with no permission, there are none. */
+	void (*mapped)(void *ctx, uint64_t first, uint64_t last, uint8_t perm);
+	/** Something was taken out of the IOTLB: on return every burst that may use it has ended. */
+	void (*quiesce)(void *ctx);
 	/** Set the position of a paused ring (payload of SET_VRING_BASE). */
 	void (*set_base)(void *ctx, uint16_t idx, uint32_t base);
 	/** Put a paused ring back to its own beginning, whichever that is in its format. */
@@ -91,6 +101,8 @@ struct vhostx_backend {
 	struct vhostx_uffd *uffd;   /**< POSTCOPY_ADVISE; NULL: no post-copy is under way */
 	bool listening;             /**< POSTCOPY_LISTEN: memory is filled while it is used */
 	bool unacked;               /**< the front-end does not know yet where memory is: rings wait */
+	int reqfd;                  /**< SET_BACKEND_REQ_FD: where back-end requests go; -1: nowhere */
+	struct vhostx_iotlb *iotlb; /**< VIRTIO_F_ACCESS_PLATFORM was negotiated; NULL: it was not */
 	uint16_t nr_vrings;         /**< twice the port's queue pairs */
 	bool has_features;          /**< SET_FEATURES was seen */
 	bool asked_features;        /**< GET_FEATURES was seen, and no SET_FEATURES that was right since */
@@ -111,6 +123,9 @@ struct vhostx_backend {
 	RTE_BIT64(VHOSTX_PROTOCOL_F_RESET_DEVICE) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	RTE_BIT64(VHOSTX_PROTOCOL_F_STATUS))
+
+/** The virtio feature bit of a guest whose device addresses go through an IOMMU: VIRTIO_F_ACCESS_PLATFORM. */
+#define VHOSTX_F_ACCESS_PLATFORM 33
 
 /** What to do with the connection after a message. */
 enum vhostx_verdict {

@@ -120,6 +120,10 @@ int vhostx_handle_rem_mem_reg(struct backend_call *call);
 int vhostx_handle_set_log_base(struct backend_call *call);
 int vhostx_handle_set_log_fd(struct backend_call *call);
 
+/* backend_iommu.c */
+int vhostx_handle_set_backend_req_fd(struct backend_call *call);
+int vhostx_handle_iotlb_msg(struct backend_call *call);
+
 /* backend_config.c */
 int vhostx_handle_get_config(struct backend_call *call);
 int vhostx_handle_set_config(struct backend_call *call);
@@ -142,5 +146,13 @@ void vhostx_postcopy_stop(struct vhostx_backend *be);
 /* backend_inflight.c */
 int vhostx_handle_get_inflight_fd(struct backend_call *call);
 int vhostx_handle_set_inflight_fd(struct backend_call *call);
+
+/* --- IOTLB, backend_iommu.c ------------------------------------------------------------------- */
+
+/* Have an IOTLB or none, while all rings are paused. @return 0, or -ENOMEM after backend_fail(). */
+int vhostx_backend_use_iommu(struct backend_call *call, bool use);
+
+/* A ring has stopped: the front-end need not tell any more what the guest takes back. */
+void vhostx_backend_forget_iotlb(struct vhostx_backend *be);
 
 #endif /* VHOSTX_USER_BACKEND_CALL_H */

@@ -62,6 +62,9 @@ backend_use_memory(struct backend_call *call, int ret, struct vhostx_mem *mem, c
 		return ret;
 	}
 	backend_pause_all(be);
+	/* It has addresses of the old table's mappings. */
+	if (be->iotlb != NULL)
+		vhostx_iotlb_remove(be->iotlb, 0, UINT64_MAX);
 	be->mem = mem;
 	be->mem_changes++;
 	vhostx_mem_free(old);

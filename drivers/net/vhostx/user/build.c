@@ -19,50 +19,113 @@ has(const struct vhostx_backend *be, unsigned int feature)
 	return (be->features & RTE_BIT64(feature)) != 0;
 }
 
+struct vhostx_areas
+vhostx_build_areas(const struct vhostx_backend *be, uint16_t idx)
+{
+	const uint64_t event = has(be, VIRTIO_RING_F_EVENT_IDX) ? sizeof(uint16_t) : 0;
+	const uint64_t n = be->vring[idx].num;
+
+	if (has(be, VIRTIO_F_RING_PACKED))
+		return (struct vhostx_areas) {
+			.desc = n * sizeof(struct vring_packed_desc),
+			.avail = sizeof(struct vring_packed_desc_event),
+			.used = sizeof(struct vring_packed_desc_event),
+		};
+	return (struct vhostx_areas) {
+		.desc = n * sizeof(struct vring_desc),
+		.avail = sizeof(struct vring_avail) + n * sizeof(uint16_t) + event,
+		.used = sizeof(struct vring_used) + n * sizeof(struct vring_used_elem) + event,
+	};
+}
+
+/* How the areas of a ring are found. */
+struct finder {
+	const struct vhostx_backend *be;
+	uint64_t miss; /* as of vhostx_build() */
+};
+
+/* The front-end's addresses are the device's own: what the IOTLB has of them must make one piece. */
+static uint8_t *
+find_iova(struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
+{
+	struct vhostx_iotlb_entry e;
+	uint32_t hint = 0;
+	uint8_t *va = NULL;
+	uint64_t run;
+
+	if (len - 1 > UINT64_MAX - iova)
+		return NULL;
+	for (uint64_t done = 0; done < len; done += e.last - (iova + done) + 1) {
+		uint8_t *here;
+
+		if (vhostx_iotlb_find(f->be->iotlb, iova + done, access, &e) != 0) {
+			f->miss = vhostx_miss_word(iova + done, access);
+			return NULL;
+		}
+		here = (uint8_t *)(uintptr_t)(e.va + (iova + done - e.first));
+		if (done == 0)
+			va = here;
+		else if (here != va + done)
+			return NULL;
+	}
+	return vhostx_mem_gpa(f->be->mem, &hint, va, &run) != UINT64_MAX && run >= len ? va : NULL;
+}
+
 /* One area of a ring: in one region, aligned as virtio 1.3, 2.7 and 2.8.10.1 ask. */
 static void *
-area(const struct vhostx_backend *be, uint64_t uva, uint64_t len, uint64_t align)
+area(struct finder *f, uint64_t addr, uint64_t len, uint64_t align, uint8_t access)
 {
-	uint8_t *va = vhostx_mem_from_uva(be->mem, uva, len);
+	uint8_t *va = f->be->iotlb != NULL ? find_iova(f, addr, len, access) :
+		vhostx_mem_from_uva(f->be->mem, addr, len);
 
 	return ((uintptr_t)va & (align - 1)) == 0 ? va : NULL;
 }
 
-static int
-build_split(const struct vhostx_backend *be, const struct vhostx_vring *vring,
-	struct vhostx_snapshot *s, const char **why)
+static bool
+build_split(struct finder *f, const struct vhostx_vring *vring, const struct vhostx_areas *len,
+	struct vhostx_snapshot *s)
 {
-	const uint64_t event = s->event_idx ? sizeof(uint16_t) : 0;
-	const uint64_t n = vring->num;
-
-	if (!rte_is_power_of_2(vring->num)) {
-		*why = "the size of a split ring is not a power of two";
-		return -EINVAL;
-	}
 	s->format = VHOSTX_SPLIT;
-	s->split.desc = area(be, vring->desc_uva, n * sizeof(struct vring_desc), 16);
-	s->split.avail = area(be, vring->avail_uva, sizeof(struct vring_avail) +
-		n * sizeof(uint16_t) + event, 2);
-	s->split.used = area(be, vring->used_uva, sizeof(struct vring_used) +
-		n * sizeof(struct vring_used_elem) + event, 4);
-	if (s->split.desc != NULL && s->split.avail != NULL && s->split.used != NULL)
-		return 0;
-	*why = "the ring is not aligned or not in one region of guest memory";
-	return -EINVAL;
+	s->split.desc = area(f, vring->desc_uva, len->desc, 16, VHOSTX_ACCESS_R);
+	s->split.avail = area(f, vring->avail_uva, len->avail, 2, VHOSTX_ACCESS_R);
+	s->split.used = area(f, vring->used_uva, len->used, 4, VHOSTX_ACCESS_RW);
+	return s->split.desc != NULL && s->split.avail != NULL && s->split.used != NULL;
+}
+
+static bool
+build_packed(struct finder *f, const struct vhostx_vring *vring, const struct vhostx_areas *len,
+	struct vhostx_snapshot *s)
+{
+	s->format = VHOSTX_PACKED;
+	s->packed.desc = area(f, vring->desc_uva, len->desc, 16, VHOSTX_ACCESS_RW);
+	s->packed.driver = area(f, vring->avail_uva, len->avail, 4, VHOSTX_ACCESS_R);
+	s->packed.device = area(f, vring->used_uva, len->used, 4, VHOSTX_ACCESS_RW);
+	return s->packed.desc != NULL && s->packed.driver != NULL && s->packed.device != NULL;
 }
 
 static int
-build_packed(const struct vhostx_backend *be, const struct vhostx_vring *vring,
-	struct vhostx_snapshot *s, const char **why)
+build_areas(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *s, const char **why,
+	uint64_t *miss)
 {
-	s->format = VHOSTX_PACKED;
-	s->packed.desc = area(be, vring->desc_uva,
-		(uint64_t)vring->num * sizeof(struct vring_packed_desc), 16);
-	s->packed.driver = area(be, vring->avail_uva, sizeof(struct vring_packed_desc_event), 4);
-	s->packed.device = area(be, vring->used_uva, sizeof(struct vring_packed_desc_event), 4);
-	if (s->packed.desc != NULL && s->packed.driver != NULL && s->packed.device != NULL)
+	const struct vhostx_areas len = vhostx_build_areas(be, idx);
+	const struct vhostx_vring *vring = &be->vring[idx];
+	struct finder f = { .be = be };
+	bool found;
+
+	if (!has(be, VIRTIO_F_RING_PACKED) && !rte_is_power_of_2(vring->num)) {
+		*why = "the size of a split ring is not a power of two";
+		return -EINVAL;
+	}
+	found = has(be, VIRTIO_F_RING_PACKED) ? build_packed(&f, vring, &len, s) :
+		build_split(&f, vring, &len, s);
+	*miss = f.miss;
+	if (found)
 		return 0;
-	*why = "the ring is not aligned or not in one region of guest memory";
+	if (f.miss != 0)
+		return -EAGAIN;
+	*why = be->iotlb == NULL ? "the ring is not aligned or not in one region of guest memory" :
+		"the ring is not aligned, or its pages do not follow one another in guest memory; "
+		"give it fewer entries, or iommu=pt to the guest's kernel";
 	return -EINVAL;
 }
 
@@ -79,7 +142,8 @@ build_log(const struct vhostx_backend *be, const struct vhostx_vring *vring, str
 		return;
 	s->log = be->log;
 	s->logfd = be->logfd;
-	if (vring->log)
+	/* Behind an IOMMU it is the ring's own address once more, which is logged where it really is. */
+	if (vring->log && be->iotlb == NULL)
 		s->log_used = vring->log_addr;
 }
 
@@ -104,10 +168,11 @@ build_offloads(const struct vhostx_backend *be)
 
 int
 vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *s,
-	const char **why)
+	const char **why, uint64_t *miss)
 {
 	const struct vhostx_vring *vring = &be->vring[idx];
 
+	*miss = 0;
 	if (!vring->started || !vring->has_addr || vring->num == 0 || !be->has_features)
 		return -EAGAIN;
 	/* QEMU starts rings also if it has no memory that it can share, and says nothing. */
@@ -121,6 +186,7 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 	}
 	*s = (struct vhostx_snapshot) {
 		.mem = be->mem,
+		.iotlb = be->iotlb,
 		.size = vring->num,
 		.mergeable = has(be, VIRTIO_NET_F_MRG_RXBUF),
 		.event_idx = has(be, VIRTIO_RING_F_EVENT_IDX),
@@ -135,7 +201,5 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 	s->hdr_mask = has(be, VIRTIO_NET_F_CSUM) ? rte_cpu_to_le_64(0xffff) : 0;
 	s->hdr_len = s->mergeable || has(be, VIRTIO_F_VERSION_1) ?
 		sizeof(struct virtio_net_hdr_mrg_rxbuf) : sizeof(struct virtio_net_hdr);
-	if (has(be, VIRTIO_F_RING_PACKED))
-		return build_packed(be, vring, s, why);
-	return build_split(be, vring, s, why);
+	return build_areas(be, idx, s, why, miss);
 }

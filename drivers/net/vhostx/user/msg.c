@@ -18,6 +18,7 @@ static_assert(offsetof(struct vhostx_msg_memory, region) == 8, "memory table on 
 static_assert(sizeof(struct vhostx_msg_region) == 32, "memory region on the wire");
 static_assert(sizeof(struct vhostx_msg_mem_reg) == 40, "single memory region on the wire");
 static_assert(sizeof(struct vhostx_msg_log) == 16, "log description on the wire");
+static_assert(sizeof(struct vhostx_msg_iotlb) == 32, "IOTLB message on the wire");
 static_assert(offsetof(struct vhostx_msg_config, bytes) == 12, "config space on the wire");
 
 /* What a message of one request looks like. */
@@ -36,6 +37,7 @@ struct msg_rule {
 #define INFLIGHT (offsetof(struct vhostx_msg_inflight, queue_size) + sizeof(uint16_t))
 #define STATE sizeof(struct vhostx_msg_vring_state)
 #define CONFIG offsetof(struct vhostx_msg_config, bytes)
+#define IOTLB offsetof(struct vhostx_msg_iotlb, padding)
 
 static const struct msg_rule msg_rules[] = {
 	[VHOSTX_GET_FEATURES] = { .name = "GET_FEATURES", .served = true, .reply = true },
@@ -72,8 +74,9 @@ static const struct msg_rule msg_rules[] = {
 		.feature = VHOSTX_PROTOCOL_F_RARP },
 	[VHOSTX_NET_SET_MTU] = { .name = "NET_SET_MTU", .served = true, .size = U64,
 		.feature = VHOSTX_PROTOCOL_F_MTU },
-	[21] = { .name = "SET_BACKEND_REQ_FD" },
-	[22] = { .name = "IOTLB_MSG" },
+	[VHOSTX_SET_BACKEND_REQ_FD] = { .name = "SET_BACKEND_REQ_FD", .served = true,
+		.min_fds = 1, .max_fds = 1, .feature = VHOSTX_PROTOCOL_F_BACKEND_REQ },
+	[VHOSTX_IOTLB_MSG] = { .name = "IOTLB_MSG", .served = true, .longer = true, .size = IOTLB },
 	[23] = { .name = "SET_VRING_ENDIAN" },
 	[VHOSTX_GET_CONFIG] = { .name = "GET_CONFIG", .served = true, .reply = true, .longer = true,
 		.size = CONFIG, .feature = VHOSTX_PROTOCOL_F_CONFIG },
@@ -163,6 +166,16 @@ msg_check_inflight(const struct vhostx_msg *msg, const char **why)
 	return -EPROTO;
 }
 
+/* IOTLB_MSG: a C struct, which some send without the padding at its end. */
+static int
+msg_check_iotlb(const struct vhostx_msg *msg, const char **why)
+{
+	if (msg->header.size == IOTLB || msg->header.size == sizeof(struct vhostx_msg_iotlb))
+		return 0;
+	*why = "the payload does not have the size of an IOTLB message";
+	return -EPROTO;
+}
+
 /* SET_VRING_KICK, _CALL, _ERR: one file, or the flag that says that there is none. */
 static int
 msg_check_vring_file(const struct vhostx_msg *msg, const char **why)
@@ -223,6 +236,8 @@ vhostx_msg_check(const struct vhostx_msg *msg, const char **why)
 	case VHOSTX_GET_CONFIG:
 	case VHOSTX_SET_CONFIG:
 		return msg_check_config(msg, why);
+	case VHOSTX_IOTLB_MSG:
+		return msg_check_iotlb(msg, why);
 	case VHOSTX_SET_VRING_KICK:
 	case VHOSTX_SET_VRING_CALL:
 	case VHOSTX_SET_VRING_ERR:

@@ -45,6 +45,8 @@ enum vhostx_request {
 	VHOSTX_SET_VRING_ENABLE = 18,
 	VHOSTX_SEND_RARP = 19,
 	VHOSTX_NET_SET_MTU = 20,
+	VHOSTX_SET_BACKEND_REQ_FD = 21,
+	VHOSTX_IOTLB_MSG = 22,
 	VHOSTX_GET_CONFIG = 24,
 	VHOSTX_SET_CONFIG = 25,
 	VHOSTX_POSTCOPY_ADVISE = 28,
@@ -60,12 +62,18 @@ enum vhostx_request {
 	VHOSTX_GET_STATUS = 40,
 };
 
+/** Back-end requests, which go the other way, on a channel of their own. */
+enum vhostx_backend_request {
+	VHOSTX_BACKEND_IOTLB_MSG = 1,
+};
+
 /** Protocol feature bits. */
 #define VHOSTX_PROTOCOL_F_MQ 0
 #define VHOSTX_PROTOCOL_F_LOG_SHMFD 1
 #define VHOSTX_PROTOCOL_F_RARP 2
 #define VHOSTX_PROTOCOL_F_REPLY_ACK 3
 #define VHOSTX_PROTOCOL_F_MTU 4
+#define VHOSTX_PROTOCOL_F_BACKEND_REQ 5
 #define VHOSTX_PROTOCOL_F_PAGEFAULT 8
 #define VHOSTX_PROTOCOL_F_CONFIG 9
 #define VHOSTX_PROTOCOL_F_INFLIGHT_SHMFD 12
@@ -123,6 +131,23 @@ struct vhostx_msg_log {
 	uint64_t offset; /**< where it starts in the file, bytes */
 };
 
+/** Types of an IOTLB message. */
+enum vhostx_iotlb_type {
+	VHOSTX_IOTLB_MISS = 1,       /**< to the front-end: the device wants this address */
+	VHOSTX_IOTLB_UPDATE = 2,     /**< here it is */
+	VHOSTX_IOTLB_INVALIDATE = 3, /**< it is not valid any more */
+};
+
+/** "An IOTLB message". */
+struct vhostx_msg_iotlb {
+	uint64_t iova; /**< I/O virtual address that the guest gave its device */
+	uint64_t size; /**< bytes */
+	uint64_t uva;  /**< user address of an update */
+	uint8_t perm;  /**< 1: read, 2: write */
+	uint8_t type;  /**< enum vhostx_iotlb_type */
+	uint8_t padding[6];
+};
+
 /** Flag of a configuration message: it brings what another host had. */
 #define VHOSTX_CONFIG_F_MIGRATION 0x1u
 /** Longest piece of configuration space that a message carries, bytes. */
@@ -160,6 +185,7 @@ union vhostx_msg_payload {
 	struct vhostx_msg_mem_reg mem_reg;
 	struct vhostx_msg_inflight inflight;
 	struct vhostx_msg_log log;
+	struct vhostx_msg_iotlb iotlb;
 	struct vhostx_msg_config config;
 	uint8_t bytes[512]; /**< the longest payload that is taken off the socket */
 };

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * The back-end's own channel to the front-end: a connected socket that the front-end gave, requests without reply.
+ */
+#ifndef VHOSTX_USER_SOCK_REQ_H
+#define VHOSTX_USER_SOCK_REQ_H
+
+#include <stdbool.h>
+
+#include "msg.h"
+
+/** Is @a fd something that requests can be sent on? */
+bool vhostx_req_is_channel(int fd);
+
+/**
+ * Ask for a page that the IOTLB lacks; never blocks, and sends all or nothing that is worth keeping.
+ *
+ * @param miss  a vhostx_miss_word().
+ * @return 0; -EAGAIN: the front-end does not read, try again; another -errno: the channel is of no use any more.
+ */
+int vhostx_req_send_miss(int fd, uint64_t miss);
+
+#endif /* VHOSTX_USER_SOCK_REQ_H */
