@@ -268,10 +268,14 @@ class Frontend:
         if self.protocol & Protocol.STATUS:
             self.set_status(protocol.STATUS_RUNNING)
 
+    def ring_address(self, gpa):
+        """What SET_VRING_ADDR says of a place in the guest: its user address."""
+        return self.memory.user(gpa)
+
     def start_vring(self, index):
         """Num, base, addresses, call and kick of one ring, then a kick."""
         vring = self.vrings[index]
-        desc, used, avail = (self.memory.user(g) for g in vring.ring.addresses())
+        desc, used, avail = map(self.ring_address, vring.ring.addresses())
         self.say(Msg.SET_VRING_NUM, protocol.vring_state(index, vring.ring.size))
         self.say(Msg.SET_VRING_BASE, protocol.vring_state(index, vring.base))
         self.say(Msg.SET_VRING_ADDR, protocol.vring_addr(index, desc, used, avail))

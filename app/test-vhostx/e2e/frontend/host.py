@@ -68,9 +68,9 @@ class Host:
         wishes.setdefault("strict", self.setup.driver == "net_vhostx")
         return Config(**wishes)
 
-    def frontend(self, port=0, memory=None, **wishes):
+    def frontend(self, port=0, memory=None, kind=Frontend, **wishes):
         """A front-end that is up and running on a port."""
-        frontend = Frontend(self.socket(port), self.config(**wishes), memory=memory)
+        frontend = kind(self.socket(port), self.config(**wishes), memory=memory)
         try:
             return frontend.up()
         except BaseException:

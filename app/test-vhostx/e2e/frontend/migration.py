@@ -55,7 +55,7 @@ def switch_log(frontend, on, flags=True):
     frontend.say(Msg.SET_FEATURES, protocol.u64(frontend.features))
     for vring in frontend.vrings if flags else ():
         desc, used, avail = vring.ring.addresses()
-        user = frontend.memory.user
+        user = frontend.ring_address
         frontend.say(Msg.SET_VRING_ADDR, protocol.vring_addr(
             vring.index, user(desc), user(used), user(avail),
             flags=LOG_FLAG if on else 0, log=used if on else 0))

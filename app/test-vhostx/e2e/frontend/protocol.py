@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -216,6 +217,7 @@ class Connection:
     def __init__(self, sock, timeout=5.0):
         self.sock = sock
         self.timeout = timeout
+        self.lock = threading.RLock()  # for questions from several threads
 
     @classmethod
     def connect(cls, path, timeout=5.0):
@@ -285,8 +287,9 @@ class Connection:
 
     def ask(self, request, payload=b"", fds=(), timeout=None, need_reply=False):
         """Send a message that has an answer of its own and return that."""
-        self.send(request, payload, fds, need_reply)
-        reply = self.recv(timeout)
+        with self.lock:
+            self.send(request, payload, fds, need_reply)
+            reply = self.recv(timeout)
         check_reply(reply, request)
         return reply
 
