@@ -423,8 +423,8 @@ test_ring_rx_in_order_writes_one_entry(void **state)
 {
 	struct rig *rig = *state;
 	const bool split = rig->v.format == GUEST_SPLIT;
-	/* flags, idx, then entries of 8 bytes */
-	uint64_t *used = RTE_PTR_ADD(rig->ring.device, 4);
+	const struct vring_used *used = rig->ring.device;
+	const uint16_t at = rig->v.base % rig->v.size;
 	struct rte_mbuf *pkts[3];
 	struct guest_desc before;
 	int id[3];
@@ -435,8 +435,8 @@ test_ring_rx_in_order_writes_one_entry(void **state)
 	before = guest_ring_peek(&rig->ring, guest_ring_slot(&rig->ring, id[1], 0));
 	assert_int_equal(rig_rx(&rig->queue, pkts, 3), 3);
 	if (split) {
-		assert_int_equal(used[rig->v.base % rig->v.size], id[2]);
-		assert_int_equal(used[(rig->v.base + 1) % rig->v.size], 0);
+		assert_int_equal(used->ring[at].id, id[2]);
+		assert_int_equal(used->ring[(at + 1) % rig->v.size].id, 0);
 	} else {
 		const struct guest_desc after = guest_ring_peek(&rig->ring,
 			guest_ring_slot(&rig->ring, id[1], 0));

@@ -48,7 +48,8 @@ FORMS = {
 }
 # Served, too; their forms are checked with what they are for.
 OTHERS = {Msg.SET_LOG_BASE, Msg.SET_LOG_FD, Msg.SEND_RARP, Msg.GET_CONFIG, Msg.SET_CONFIG,
-          Msg.POSTCOPY_ADVISE, Msg.POSTCOPY_LISTEN, Msg.POSTCOPY_END}
+          Msg.POSTCOPY_ADVISE, Msg.POSTCOPY_LISTEN, Msg.POSTCOPY_END,
+          Msg.SET_BACKEND_REQ_FD, Msg.IOTLB_MSG}
 NOT_OFFERED = sorted(set(Msg) - set(FORMS) - OTHERS)
 UNKNOWN = [0, 45, 1000, 0x80000000, 0xFFFFFFFF]
 everything = pytest.mark.parametrize("request_id", [*Msg, *UNKNOWN], ids=protocol.name)
