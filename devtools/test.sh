@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 exec </dev/null
-deadline=$((SECONDS + 60 * 60)) # it takes about 20 minutes on two cores
+deadline=$((SECONDS + 60 * 60)) # it takes 20 to 25 minutes on two cores
 passed=0
 failed=0
 failures=()
