@@ -25,11 +25,12 @@ class Host:
 
     mbufs is the size of its pool; it holds none of them between two bursts.
     topology is testpmd's: "paired" sends what port 0 receives on port 1. args
-    are more options of testpmd; vdevs are ports that come after the driver's.
+    are more options of testpmd; vdevs are ports that come after the driver's;
+    memory is the EAL's, in MB, where it is not the usual.
     """
 
     def __init__(self, setup, pairs=2, ports=1, mbufs=None, topology="loop", args=(),
-                 vdevs=(), **devargs):
+                 vdevs=(), memory=None, **devargs):
         self.setup = setup
         self.pairs = pairs
         self.ports = ports
@@ -37,6 +38,7 @@ class Host:
         self.topology = topology
         self.args = args
         self.vdevs = vdevs
+        self.memory = memory
         self.devargs = devargs
         self.folder = Path(tempfile.mkdtemp(prefix="vxfe-"))
         self.rig = Rig(setup, self.folder)
@@ -55,6 +57,8 @@ class Host:
                     port, iface=self.socket(port), queues=self.pairs, **self.devargs)]
             for vdev in self.vdevs:
                 options += ["--vdev", vdev]
+            if self.memory is not None:
+                options += ["-m", str(self.memory)]
             self.pmd = self.rig.launch("host", options, [
                 "--forward-mode=io", f"--port-topology={self.topology}", *self.args,
                 *queue_args(self.pairs, mbufs=self.mbufs)],
