@@ -23,7 +23,9 @@ from image import tool
 BOOT_TIMEOUT = 60
 COMMAND_TIMEOUT = 30
 LOG_TAIL = 6000
-KERNEL_COMMAND_LINE = "console=ttyS0 quiet panic=-1"
+KERNEL_COMMAND_LINE = "console=ttyS0 quiet panic=-1 cryptomgr.notests"
+# With RDRAND the guest has random numbers at once; iperf3 waits for the first ones.
+CPU = "qemu64,+rdrand"
 ANSWER = re.compile(rb"answer (\d+) (\d+) (\d+)\n")
 READY = b"ready\n"
 
@@ -141,6 +143,7 @@ class Guest(Shell):
     def __init__(self, name, folder, image, arguments, *, cpus=1, run_on=None):
         super().__init__(name)
         self._run_on = run_on or guest_cpus()
+        self._boot_on = run_on or os.sched_getaffinity(0)
         self.console_path = folder / f"{name}.console"
         self.log_path = folder / f"{name}.qemu"
         self._image = image
@@ -151,7 +154,7 @@ class Guest(Shell):
     def command(self):
         """The command line, but for the shell's serial port, which is the second one."""
         return [tool("qemu-system-x86_64"), *self._arguments, "-smp", str(self._cpus),
-                "-nodefaults", "-no-user-config", "-display", "none",
+                "-cpu", CPU, "-nodefaults", "-no-user-config", "-display", "none",
                 "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
                 "-append", KERNEL_COMMAND_LINE, "-serial", f"file:{self.console_path}"]
 
@@ -170,7 +173,23 @@ class Guest(Shell):
 
     def _in_child(self):
         die_with_parent()
-        os.sched_setaffinity(0, self._run_on)
+        os.sched_setaffinity(0, self._boot_on)
+
+    def _move(self, cpus):
+        """Let all of QEMU's threads run on these CPUs."""
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            os.sched_setaffinity(int(thread), cpus)
+
+    def wait_boot(self, times=1, timeout=BOOT_TIMEOUT):
+        """Wait until the guest has booted so many times; then it leaves testpmd's CPU alone."""
+        super().wait_boot(times, timeout)
+        self._move(self._run_on)
+        return self
+
+    def send(self, command):
+        """Send a line that ends the guest, which may boot on all CPUs."""
+        self._move(self._boot_on)
+        super().send(command)
 
     @property
     def pid(self):

@@ -97,10 +97,16 @@ class GuestRig:
         """Guests on two ports, the first and the next, that reach each other as ends 1 and 2."""
         return self.introduce([self.guest(first + number, *options, **keywords) for number in (0, 1)])
 
-    @staticmethod
-    def introduce(guests):
-        """Wait until two guests have booted and reach each other; they as ends 1 and 2."""
-        ends = [End(guest.wait_boot(), number).configure() for number, guest in enumerate(guests, 1)]
+    def introduce(self, guests):
+        """Wait until two guests have booted and reach each other; they as ends 1 and 2.
+
+        The host forwards nothing meanwhile, and so leaves its CPU to them.
+        """
+        self.pmd.stop()
+        for guest in guests:
+            guest.wait_boot()
+        self.pmd.start()
+        ends = [End(guest, number).configure() for number, guest in enumerate(guests, 1)]
         ends[0].reach(ends[1])
         return ends
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 IPERF_PORT, HTTP_PORT = 5201, 8080
 FILE_KIB = 2048
+# What an iperf3 run sends unless it is given a time: bytes by TCP, or datagrams.
+BYTES, DATAGRAMS = "-n 16M", "-k 300"
 V4, V6 = "10.9.9.{}", "fd00:99::{}"
 
 
@@ -53,7 +55,7 @@ class End:
     def ping(self, other, count=10, size=56, v6=False):
         """No ping may be lost; average round trip in ms."""
         address = other.v6 if v6 else other.v4
-        text = self.host.run(f"ping -{'6' if v6 else '4'} -c {count} -i 0.1 -W 2 -s {size} {address}")
+        text = self.host.run(f"ping -{'6' if v6 else '4'} -c {count} -i 0.02 -W 2 -s {size} {address}")
         assert f"{count} packets transmitted, {count} packets received" in text, text
         return float(re.search(r"min/avg/max = [\d.]+/([\d.]+)/", text).group(1))
 
@@ -99,11 +101,12 @@ def serve(end, options=""):
     return listen(end, f"iperf3 -s -1 -p {IPERF_PORT} {options}", IPERF_PORT)
 
 
-def iperf(client, server, options="", seconds=1, v6=False):
-    """One iperf3 run from client to server; its report."""
+def iperf(client, server, amount, options="", seconds=0, v6=False):
+    """One iperf3 run from client to server, of an amount of data or for a time; its report."""
     job = serve(server)
     address = server.v6 if v6 else server.v4
-    text = client.host.run(f"iperf3 -J -i 0 -c {address} -p {IPERF_PORT} -t {seconds} {options}",
+    end = f"-t {seconds}" if seconds else amount
+    text = client.host.run(f"iperf3 -J -i 0 -c {address} -p {IPERF_PORT} {end} {options}",
                            timeout=seconds + 30)
     job.wait()
     return text[text.index("{"):]  # a warning may come first
@@ -118,12 +121,12 @@ def received(text):
 
 def tcp(client, server, **options):
     """TCP throughput from client to server in Mbit/s."""
-    return received(iperf(client, server, **options))
+    return received(iperf(client, server, BYTES, **options))
 
 
 def udp_total(client, server, rate, length=1400, **options):
     """Sums of a UDP run at a rate ("20M"), as the receiver saw them."""
-    report = json.loads(iperf(client, server, f"-u -b {rate} -l {length}", **options))
+    report = json.loads(iperf(client, server, DATAGRAMS, f"-u -b {rate} -l {length}", **options))
     total = report["end"]["sum"]
     assert total["packets"] > 100, total
     return total
