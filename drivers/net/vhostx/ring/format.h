@@ -10,11 +10,8 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
-#include "dirty.h"
-#include "inflight.h"
 #include "notify.h"
-#include "packed.h"
-#include "split.h"
+#include "return.h"
 
 /* Chains per step: few enough that what is prefetched is still in the nearest cache when it is used. */
 #define STEP 64u
@@ -100,28 +97,6 @@ ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 	}
 }
 
-/* Give chains back that were taken before, at least one, in any order, with nothing written into them. */
-static __rte_always_inline void
-ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
-{
-	const uint16_t before = s->ring->last_used;
-
-	if (unlikely(s->inflight != NULL))
-		vhostx_inflight_give(s, c, n);
-	switch (s->format) {
-	case VHOSTX_SPLIT:
-		split_complete(s, c, n);
-		break;
-	default:
-		packed_complete(s, c, n, false);
-		break;
-	}
-	if (unlikely(s->inflight != NULL))
-		vhostx_inflight_given(s, c, n);
-	if (unlikely(s->log != NULL))
-		vhostx_dirty_used(s, before);
-}
-
 /* The front-end migrates the guest: it wants to know what is written. */
 static __rte_noinline __rte_cold void
 ring_complete_logged(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint16_t dir)
@@ -147,21 +122,9 @@ ring_complete(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t 
 static __rte_always_inline void
 ring_notify(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 {
-	bool wanted;
-
 	if (s->callfd < 0)
 		return;
-	/* F: what was completed before what the guest says it wants. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	switch (s->format) {
-	case VHOSTX_SPLIT:
-		wanted = split_wants_call(s);
-		break;
-	default:
-		wanted = packed_wants_call(s);
-		break;
-	}
-	if (!wanted) {
+	if (!ring_wants_call(s)) {
 		q->count.no_calls++;
 		return;
 	}
