@@ -205,14 +205,6 @@ floor_guest_read(const struct perf_floor *floor, uint32_t n)
 	return sum;
 }
 
-static uint64_t
-floor_cycles(const struct perf_lane *lane, uint64_t begin, uint64_t end)
-{
-	const uint64_t took = end - begin;
-
-	return took > lane->bench->overhead ? took - lane->bench->overhead : 0;
-}
-
 static uint32_t
 floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 {
@@ -229,7 +221,7 @@ floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 		rte_mempool_put_bulk(floor->host_pool, (void **)floor->host, n);
 	}
 	end = perf_clock_end();
-	*cycles = floor_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;
 }
@@ -264,7 +256,7 @@ floor_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	rte_mempool_put_bulk(floor->host_pool, (void **)floor->host, n);
 	ret = rte_mempool_get_bulk(floor->host_pool, (void **)floor->host, n);
 	end = perf_clock_end();
-	*cycles = floor_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	floor->held = ret == 0 ? n : 0;
 	floor->read += floor_guest_read(floor, n);
 	lane->seq += c->burst;
@@ -289,7 +281,7 @@ floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 		rte_mempool_put_bulk(floor->host_pool, (void **)floor->host, n);
 	}
 	end = perf_clock_end();
-	*cycles = floor_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	floor->read += floor_guest_read(floor, n);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;

@@ -20,14 +20,6 @@
 /* Polls of an empty queue in one timed section. */
 #define IDLE_POLLS 1000u
 
-static uint64_t
-lane_cycles(const struct perf_lane *lane, uint64_t begin, uint64_t end)
-{
-	const uint64_t took = end - begin;
-
-	return took > lane->bench->overhead ? took - lane->bench->overhead : 0;
-}
-
 /* Check frames, the first of which should have number @a seq. */
 static void
 lane_look(struct perf_lane *lane, const struct perf_case *c, struct rte_mbuf **pkts, uint16_t n,
@@ -101,7 +93,7 @@ lane_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	begin = perf_clock_begin();
 	n = rte_eth_rx_burst(lane->vhost, lane->queue, pkts, c->burst);
 	end = perf_clock_end();
-	*cycles = lane_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	lane->seq += sent;
 	lane_check(lane, c, pkts, n, seq);
 	if (unlikely(n != sent)) {
@@ -151,13 +143,13 @@ lane_drop(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	if (c->direction == PERF_READ)
 		lane_read(pkts, n);
 	end = perf_clock_end();
-	*cycles = lane_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	lane->seq += sent;
 	lane_look(lane, c, pkts, n, seq);
 	begin = perf_clock_begin();
 	rte_pktmbuf_free_bulk(pkts, n);
 	end = perf_clock_end();
-	*cycles += lane_cycles(lane, begin, end);
+	*cycles += perf_lane_cycles(lane, begin, end);
 	if (unlikely(n != sent)) {
 		lane->faults->split++;
 		lane_receive(lane, c, lane->vhost, seq + n);
@@ -177,7 +169,7 @@ lane_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	begin = perf_clock_begin();
 	n = rte_eth_tx_burst(lane->vhost, lane->queue, pkts, made);
 	end = perf_clock_end();
-	*cycles = lane_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	lane->seq += n;
 	if (unlikely(n != made)) {
 		lane->faults->split++;
@@ -200,7 +192,7 @@ lane_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	got = rte_eth_rx_burst(lane->vhost, lane->queue, pkts, c->burst);
 	n = rte_eth_tx_burst(lane->out_vhost, lane->queue, pkts, got);
 	end = perf_clock_end();
-	*cycles = lane_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	lane->seq += n;
 	lane_receive(lane, c, lane->out_virtio, seq);
 	if (unlikely(n != sent)) {
@@ -223,7 +215,7 @@ lane_idle(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	for (unsigned int i = 0; i < IDLE_POLLS; i++)
 		n += rte_eth_rx_burst(lane->vhost, lane->queue, pkts, c->burst);
 	end = perf_clock_end();
-	*cycles = lane_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	lane->faults->wrong += n;
 	return IDLE_POLLS;
 }

@@ -37,6 +37,15 @@ struct perf_lane {
  */
 typedef uint32_t (*perf_burst_fn)(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles);
 
+/** What a timed section from @a begin to @a end took, TSC cycles, without the clock's own. */
+static inline uint64_t
+perf_lane_cycles(const struct perf_lane *lane, uint64_t begin, uint64_t end)
+{
+	const uint64_t took = end - begin;
+
+	return took > lane->bench->overhead ? took - lane->bench->overhead : 0;
+}
+
 /** The function for a direction. */
 perf_burst_fn perf_lane_burst(enum perf_direction direction);
 

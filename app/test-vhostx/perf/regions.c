@@ -49,7 +49,7 @@ contest_open(struct contest *contest, struct perf_bench *bench, const struct per
 		};
 		snprintf(turn->name, sizeof(turn->name), "%s%u regions%s", floor ? "floor " : "", regions,
 			random ? " random" : "");
-		turn->burst = floor ? perf_scatter_floor(c->direction) : perf_scatter_burst(c->direction);
+		turn->burst = floor ? perf_scatter_floor : perf_scatter_burst(c->direction);
 		turn->lanes = &contest->lane[i];
 		turn->nb_lanes = 1;
 	}

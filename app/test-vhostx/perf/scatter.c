@@ -216,14 +216,6 @@ perf_scatter_free(struct perf_scatter *s)
 
 /* --- bursts --------------------------------------------------------------------------------------- */
 
-static uint64_t
-scatter_cycles(const struct perf_lane *lane, uint64_t begin, uint64_t end)
-{
-	const uint64_t took = end - begin;
-
-	return took > lane->bench->overhead ? took - lane->bench->overhead : 0;
-}
-
 /* Guest: offer the next buffer. */
 static void
 scatter_post(struct perf_scatter *s, uint32_t len, bool writable)
@@ -272,7 +264,7 @@ scatter_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	begin = perf_clock_begin();
 	n = s->bursts->rx(&s->queue, pkts, c->burst);
 	end = perf_clock_end();
-	*cycles = scatter_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	for (uint16_t i = 0; i < n; i++) {
 		const uint8_t *frame = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 
@@ -317,7 +309,7 @@ scatter_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	begin = perf_clock_begin();
 	n = s->bursts->tx(&s->queue, pkts, c->burst);
 	end = perf_clock_end();
-	*cycles = scatter_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	rte_pktmbuf_free_bulk(&pkts[n], c->burst - n);
 	lane->faults->lost += c->burst - n;
 	scatter_reap(lane, c, n, lane->seq, true);
@@ -325,8 +317,8 @@ scatter_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	return n;
 }
 
-static uint32_t
-scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
+uint32_t
+perf_scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 {
 	struct perf_scatter *s = lane->scatter;
 	struct rte_mbuf *pkts[PERF_BURST_MAX];
@@ -348,7 +340,7 @@ scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycle
 		rte_mempool_put_bulk(s->host_pool, (void **)pkts, c->burst);
 	end = perf_clock_end();
 	s->at += c->burst;
-	*cycles = scatter_cycles(lane, begin, end);
+	*cycles = perf_lane_cycles(lane, begin, end);
 	return ret == 0 ? c->burst : 0;
 }
 
@@ -356,11 +348,4 @@ perf_burst_fn
 perf_scatter_burst(enum perf_direction direction)
 {
 	return direction == PERF_RX ? scatter_rx : scatter_tx;
-}
-
-perf_burst_fn
-perf_scatter_floor(enum perf_direction direction)
-{
-	(void)direction;
-	return scatter_floor;
 }

@@ -26,7 +26,7 @@ void perf_scatter_free(struct perf_scatter *scatter);
 /** The function of a direction for a lane that has a guest. */
 perf_burst_fn perf_scatter_burst(enum perf_direction direction);
 
-/** The same for the floor: a plain copy from or to the guest's buffers, with a mempool get and put. */
-perf_burst_fn perf_scatter_floor(enum perf_direction direction);
+/** The floor, a perf_burst_fn: a plain copy from or to the guest's buffers, with a mempool get and put. */
+uint32_t perf_scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles);
 
 #endif /* PERF_SCATTER_H */
