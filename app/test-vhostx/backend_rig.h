@@ -7,7 +7,6 @@
 #ifndef BACKEND_RIG_H
 #define BACKEND_RIG_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -22,6 +21,7 @@
 #include <cmocka.h>
 
 #include "logcap.h"
+#include "open_files.h"
 #include "user/backend.h"
 
 #define PORT "net_vhostx7"
@@ -134,19 +134,6 @@ static const struct vhostx_backend_ops ops = {
 	.set_base = ops_set_base, .rewind = ops_rewind,
 	.get_base = ops_get_base, .get_config = ops_get_config, .send_rarp = ops_send_rarp, .set_mtu = ops_set_mtu,
 };
-
-static inline unsigned int
-files_open(void)
-{
-	unsigned int count = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
-}
 
 static inline int
 setup(void **state)

@@ -6,7 +6,6 @@
 #ifndef SOCK_RIG_H
 #define SOCK_RIG_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -29,6 +28,7 @@
 #include <rte_common.h>
 
 #include "logcap.h"
+#include "open_files.h"
 #include "user/sock.h"
 
 /** No test waits longer for what must come. */
@@ -324,19 +324,6 @@ front_is_closed(int fd)
 	return poll(&pfd, 1, DEADLINE_MS) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
 }
 
-/** Files that this process has open. */
-static inline unsigned int
-count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int count = 0;
-
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
-}
-
 static inline int
 rig_setup(void **state)
 {
@@ -351,7 +338,7 @@ rig_setup(void **state)
 		snprintf(o->name, sizeof(o->name), "net_vhostx%u", i);
 		snprintf(o->path, sizeof(o->path), "%s/%u.sock", rig_dir, i);
 	}
-	rig_fds = count_fds();
+	rig_fds = files_open();
 	return logcap_clear(state);
 }
 
@@ -373,7 +360,7 @@ rig_teardown(void **state)
 		pthread_cond_destroy(&o->changed);
 		pthread_mutex_destroy(&o->lock);
 	}
-	assert_int_equal(count_fds(), rig_fds);
+	assert_int_equal(files_open(), rig_fds);
 	return 0;
 }
 

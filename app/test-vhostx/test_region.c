@@ -4,7 +4,6 @@
  * Guest memory: which tables are refused, how mappings live, what addresses translate to. After
  * each case no mapping and no file may be left.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,22 +19,9 @@
 #include <cmocka.h>
 
 #include "mem/region.h"
+#include "open_files.h"
 
 #define PAGE 4096u
-
-/** Files open in this process, and how many there were before the case. */
-static unsigned int
-files_open(void)
-{
-	unsigned int count = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
-}
 
 static unsigned int files_before;
 

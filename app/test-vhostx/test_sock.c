@@ -158,7 +158,7 @@ test_sock_eight_files(void **state)
 	close(fd);
 	/* The others were closed when the owner returned: all but the kept one, the socket's two. */
 	owner_wait(o, &o->disconnected, 1);
-	assert_int_equal(count_fds(), rig_fds + 2);
+	assert_int_equal(files_open(), rig_fds + 2);
 }
 
 static void
@@ -193,7 +193,7 @@ assert_closed(int fd, const char *text)
 		fail_msg("\"%s\" is not in the log", text);
 	close(fd);
 	/* Closed at once, not when the socket is: all that is left is what listens. */
-	assert_int_equal(count_fds(), rig_fds + 1);
+	assert_int_equal(files_open(), rig_fds + 1);
 }
 
 static void

@@ -4,7 +4,6 @@
  * Memory whose pages come later: who touches one waits for the front-end, but never for one that is gone. After
  * each case no mapping and no file may be left.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,6 +22,7 @@
 #include <cmocka.h>
 
 #include "mem/uffd.h"
+#include "open_files.h"
 
 #define PAGE 4096u
 #define PAGES 4u
@@ -31,19 +31,6 @@ static unsigned int files_before;
 static struct vhostx_uffd *uffd;
 static struct vhostx_mem *mem;
 static int file; /* behind mem */
-
-static unsigned int
-files_open(void)
-{
-	unsigned int count = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
-}
 
 static struct vhostx_mem *
 table(const struct vhostx_mem *old, uint64_t gpa)

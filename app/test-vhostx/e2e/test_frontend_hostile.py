@@ -13,7 +13,7 @@ import pytest
 
 from frontend import Raw, Region, make_frame, protocol
 from frontend.buffers import GUARD
-from frontend.host import Host, Traffic
+from frontend.host import Traffic
 from frontend.protocol import Msg
 from frontend.ring import INDIRECT, NEXT, WRITE, pack_desc
 
@@ -23,13 +23,6 @@ UNMAPPED = 0xDEAD0000000
 HUGE = (1 << 64) - 64
 AT = 64         # where in the guarded half a case's data begins
 HALF = 1 << 16  # bytes for guarded data, and as many for a table
-
-
-@pytest.fixture(scope="module", name="shared")
-def _shared(setup):
-    host = Host(setup, pairs=2)
-    yield host
-    host.close()
 
 
 @pytest.fixture(name="host")

@@ -25,13 +25,6 @@ MULTICAST = bytes.fromhex("01005e000001")
 BROADCAST = b"\xff" * 6
 
 
-@pytest.fixture(scope="module", name="shared")
-def _shared(setup):
-    host = Host(setup, pairs=2)
-    yield host
-    host.close()
-
-
 @pytest.fixture(name="host")
 def _host(shared):
     """testpmd that echoes on two pairs; its statistics begin at zero."""
