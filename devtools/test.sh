@@ -45,9 +45,9 @@ check() { # name command...: a check passes or fails as a whole
     fi
 }
 
-units() { # heading build-dir wrapper test-selection meson-options...
-    local heading=$1 dir=$2 wrapper=$3 selection=$4 status=0
-    shift 4
+units() { # heading build-dir wrapper meson-options...
+    local heading=$1 dir=$2 wrapper=$3 status=0
+    shift 3
     step "unit tests: $heading"
     rm -f "$dir/meson-logs/testlog.json"
     {
@@ -67,7 +67,7 @@ units() { # heading build-dir wrapper test-selection meson-options...
         return 0
     fi
     # shellcheck disable=SC2086 # words
-    timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs $selection \
+    timeout -s INT -k 10 "$(left)" $wrapper meson test -C "$dir" --no-rebuild --print-errorlogs \
         >build/units.log 2>&1 || {
         status=$?
         cat build/units.log
@@ -99,10 +99,10 @@ steady=
 export ASAN_OPTIONS=detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
-units "plain" build "" ""
+units "plain" build ""
 # With --werror: it takes a whole build to see that gcc has nothing to say, so this one sees to it as well.
-units "ASan, UBSan, no warning" build-asan "" "" --werror --buildtype=debugoptimized -Db_sanitize=address,undefined
-units "TSan" build-tsan "$steady" "--no-suite racing" --buildtype=debugoptimized -Db_sanitize=thread
+units "ASan, UBSan, no warning" build-asan "" --werror --buildtype=debugoptimized -Db_sanitize=address,undefined
+units "TSan" build-tsan "$steady" --buildtype=debugoptimized -Db_sanitize=thread
 
 ! command -v clang >/dev/null || check "no warning from clang" devtools/check-warnings.sh clang
 check "layers" devtools/check-includes.sh
