@@ -3,10 +3,12 @@
  *
  * The frames that are sent: made from a sequence number, and checked against it byte by byte.
  */
+#include <errno.h>
 #include <string.h>
 
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_memcpy.h>
 #include <rte_udp.h>
 
 #include "frames.h"
@@ -67,29 +69,26 @@ frame_bytes(uint32_t seq)
 	return &bytes[seq * 61 % STARTS];
 }
 
-static struct rte_mbuf *
-frame_make(struct rte_mempool *pool, uint32_t len, uint32_t seq)
+/* Fill a fresh mbuf; what it has no room for goes into more of @a pool. @return 0 or -ENOMEM. */
+static int
+frame_fill(struct rte_mempool *pool, struct rte_mbuf *m, uint32_t len, uint32_t seq)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
-	struct rte_mbuf *last = m;
+	uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
 	const uint8_t *from = frame_bytes(seq);
+	struct rte_mbuf *last = m;
 	uint32_t part;
 
-	if (m == NULL)
-		return NULL;
-	memcpy(rte_pktmbuf_mtod(m, void *), headers, HEADERS);
-	memcpy(rte_pktmbuf_mtod_offset(m, void *, SEQ_AT), &seq, sizeof(seq));
 	part = RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(m));
-	memcpy(rte_pktmbuf_mtod_offset(m, void *, BYTES_AT), from, part - BYTES_AT);
+	memcpy(data, headers, HEADERS);
+	memcpy(data + SEQ_AT, &seq, sizeof(seq));
+	rte_memcpy(data + BYTES_AT, from, part - BYTES_AT);
 	from += part - BYTES_AT;
 	m->data_len = part;
 	m->pkt_len = len;
 	for (len -= part; len != 0; len -= part) {
 		last->next = rte_pktmbuf_alloc(pool);
-		if (last->next == NULL) {
-			rte_pktmbuf_free(m);
-			return NULL;
-		}
+		if (last->next == NULL)
+			return -ENOMEM;
 		last = last->next;
 		m->nb_segs++;
 		part = RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(last));
@@ -97,21 +96,23 @@ frame_make(struct rte_mempool *pool, uint32_t len, uint32_t seq)
 		from += part;
 		last->data_len = part;
 	}
-	return m;
+	return 0;
 }
 
 uint16_t
 perf_frames_make(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n, uint32_t size,
 	uint32_t seq)
 {
-	for (uint16_t i = 0; i < n; i++) {
-		pkts[i] = frame_make(pool, perf_frame_len(size, seq + i), seq + i);
-		if (pkts[i] == NULL) {
-			rte_pktmbuf_free_bulk(pkts, i);
-			return 0;
-		}
-	}
-	return n;
+	int ret = rte_pktmbuf_alloc_bulk(pool, pkts, n);
+
+	if (ret != 0)
+		return 0;
+	for (uint16_t i = 0; ret == 0 && i < n; i++)
+		ret = frame_fill(pool, pkts[i], perf_frame_len(size, seq + i), seq + i);
+	if (ret == 0)
+		return n;
+	rte_pktmbuf_free_bulk(pkts, n);
+	return 0;
 }
 
 bool

@@ -18,9 +18,17 @@
 /* A turn begins to count after this time. */
 #define WARM_MS 3u
 
+/* What is measured of a turn. */
+enum metric {
+	METRIC_RATE, /* millions of frames per second */
+	METRIC_BUSY, /* cycles per frame of the host's core, without the polls that found none */
+	METRICS,
+};
+
 /* What a turn has seen. */
 struct turn_count {
 	uint64_t frames;  /* in the time that counts */
+	uint64_t busy;    /* cycles of the rounds that moved them */
 	uint64_t all;     /* since the turn began */
 	uint64_t wrong;   /* of those that were looked at, one a burst */
 	uint64_t dropped; /* received but not sent on */
@@ -75,9 +83,10 @@ turn_fwd(struct perf_stage *stage __rte_unused, uint16_t port, const struct perf
 	return n;
 }
 
-/* Bursts until the time is over; returns millions of frames per second. */
-static double
-turn_poll(struct perf_stage *stage, uint16_t port, const struct perf_case *c, struct turn_count *count)
+/* Bursts until the time is over. */
+static void
+turn_poll(struct perf_stage *stage, uint16_t port, const struct perf_case *c, struct turn_count *count,
+	double metrics[METRICS])
 {
 	static const turn_burst_fn bursts[] = {
 		[PERF_RX] = turn_rx,
@@ -88,20 +97,25 @@ turn_poll(struct perf_stage *stage, uint16_t port, const struct perf_case *c, st
 	const uint64_t hz = rte_get_tsc_hz();
 	const uint64_t start = rte_rdtsc() + hz * WARM_MS / 1000;
 	const uint64_t end = start + hz * stage->bench->opt->slot_ms / 1000;
-	uint64_t now, began = 0;
+	uint64_t before, now = rte_rdtsc(), began = 0;
 	uint16_t n;
 
 	do {
+		before = now;
 		n = burst(stage, port, c, count);
+		now = rte_rdtsc();
 		count->all += n;
 		count->frames += n;
-		now = rte_rdtsc();
+		if (n != 0)
+			count->busy += now - before;
 		if (began == 0 && now >= start) {
 			began = now;
 			count->frames = 0;
+			count->busy = 0;
 		}
 	} while (now < end);
-	return (double)count->frames * hz / (now - began) / 1e6;
+	metrics[METRIC_RATE] = (double)count->frames * hz / (now - began) / 1e6;
+	metrics[METRIC_BUSY] = (double)count->busy / RTE_MAX(count->frames, 1u);
 }
 
 /* Compare what was sent with what arrived. */
@@ -122,7 +136,7 @@ turn_settle(struct perf_stage *stage, const struct perf_case *c, const struct tu
 
 /* One turn of a pair. @return 0 or -errno. */
 static int
-turn_run(struct perf_stage *stage, unsigned int i, const struct perf_case *c, double *mpps)
+turn_run(struct perf_stage *stage, unsigned int i, const struct perf_case *c, double metrics[METRICS])
 {
 	static const enum perf_order orders[] = {
 		[PERF_RX] = PERF_PEER_SOURCE,
@@ -138,7 +152,7 @@ turn_run(struct perf_stage *stage, unsigned int i, const struct perf_case *c, do
 	ret = perf_stage_tell(stage, i, orders[c->direction], c, NULL);
 	if (ret != 0)
 		return ret;
-	*mpps = turn_poll(stage, port, c, &count);
+	turn_poll(stage, port, c, &count, metrics);
 	/* What goes round comes to rest here; a source is stopped first. */
 	if (c->direction != PERF_RX)
 		drained = perf_stage_drain(port);
@@ -149,41 +163,57 @@ turn_run(struct perf_stage *stage, unsigned int i, const struct perf_case *c, do
 	return ret;
 }
 
-static int
-case_run(struct perf_stage *stage, const struct perf_case *c, const struct perf_table *table,
-	struct perf_turn *turns)
+/* The turns of each metric. */
+struct course {
+	struct perf_table table;
+	struct perf_turn turns[METRICS][PERF_DRIVERS_MAX * PERF_TWINS];
+};
+
+static void
+course_print(struct course *course, const struct perf_case *c)
 {
-	const unsigned int slots = table->opt->slots;
-	double mpps = 0;
+	struct perf_table busy = course->table;
+
+	perf_table_case(c, "Mpps");
+	perf_table_row(&course->table, c, course->turns[METRIC_RATE], NULL);
+	busy.unit = "cycles busy per packet";
+	busy.decimals = 1;
+	busy.larger_is_better = false;
+	perf_table_case(c, "busy");
+	perf_table_row(&busy, c, course->turns[METRIC_BUSY], NULL);
+}
+
+static int
+case_run(struct course *course, struct perf_stage *stage, const struct perf_case *c)
+{
+	const unsigned int slots = course->table.opt->slots;
+	double metrics[METRICS];
 	int ret = 0;
 
 	for (unsigned int slot = 0; slot < slots + 1; slot++)
 		for (unsigned int k = 0; ret == 0 && k < stage->nb; k++) {
 			const unsigned int i = perf_slots_order(slot, k, stage->nb);
 
-			ret = turn_run(stage, i, c, &mpps);
-			if (slot != 0)
-				turns[i].samples[slot - 1] = mpps;
+			ret = turn_run(stage, i, c, metrics);
+			for (unsigned int m = 0; m < METRICS && slot != 0; m++)
+				course->turns[m][i].samples[slot - 1] = metrics[m];
 		}
-	if (ret != 0)
-		return ret;
-	perf_table_case(c, "");
-	perf_table_row(table, c, turns, NULL);
-	return 0;
+	if (ret == 0)
+		course_print(course, c);
+	return ret;
 }
 
 static int
-wiring_run(struct perf_stage *stage, const struct perf_case *list, unsigned int nb,
-	const struct perf_table *table, struct perf_turn *turns)
+wiring_run(struct course *course, struct perf_stage *stage, const struct perf_case *list, unsigned int nb)
 {
 	int ret = perf_stage_open(stage, &list[0].wiring);
 
 	if (ret == 0) {
 		perf_table_wiring(&list[0].wiring);
-		perf_table_heading(table, false);
+		perf_table_heading(&course->table, false);
 	}
 	for (unsigned int i = 0; ret == 0 && i < nb; i++)
-		ret = case_run(stage, &list[i], table, turns);
+		ret = case_run(course, stage, &list[i]);
 	perf_stage_close(stage);
 	return ret;
 }
@@ -191,20 +221,22 @@ wiring_run(struct perf_stage *stage, const struct perf_case *list, unsigned int 
 int
 perf_two_cores(struct perf_bench *bench, const struct perf_cases *cases, struct perf_report *report)
 {
-	const struct perf_table table = {
-		.report = report,
-		.opt = bench->opt,
-		.mode = "two-cores",
-		.unit = "Mpps",
-		.decimals = 2,
-		.larger_is_better = true,
+	struct course course = {
+		.table = {
+			.report = report,
+			.opt = bench->opt,
+			.mode = "two-cores",
+			.unit = "Mpps",
+			.decimals = 2,
+			.larger_is_better = true,
+		},
 	};
-	struct perf_turn turns[PERF_DRIVERS_MAX * PERF_TWINS];
 	struct perf_stage stage;
 	unsigned int first, next;
-	int ret;
+	int ret = 0;
 
-	ret = perf_turns_alloc(turns, PERF_TWINS, bench->opt);
+	for (unsigned int m = 0; ret == 0 && m < METRICS; m++)
+		ret = perf_turns_alloc(course.turns[m], PERF_TWINS, bench->opt);
 	if (ret == 0)
 		ret = perf_stage_init(&stage, bench);
 	if (ret != 0)
@@ -215,10 +247,11 @@ perf_two_cores(struct perf_bench *bench, const struct perf_cases *cases, struct 
 			if (!perf_wiring_equal(&cases->list[first].wiring, &cases->list[next].wiring))
 				break;
 		}
-		ret = wiring_run(&stage, &cases->list[first], next - first, &table, turns);
+		ret = wiring_run(&course, &stage, &cases->list[first], next - first);
 	}
 	perf_stage_fini(&stage);
-	perf_turns_free(turns, PERF_TWINS * bench->opt->nb_drivers);
+	for (unsigned int m = 0; m < METRICS; m++)
+		perf_turns_free(course.turns[m], PERF_TWINS * bench->opt->nb_drivers);
 	printf("\nframes lost %" PRIu64 ", wrong %" PRIu64 "\n", stage.faults.lost, stage.faults.wrong);
 	if (ret != 0)
 		return ret;
