@@ -55,6 +55,27 @@ test_ring_tx_writes_no_more_than_the_frame(void **state)
 	}
 }
 
+/* A header is right from its last use, or wrong in any of its bytes: afterwards it is right. */
+static void
+test_ring_tx_header_of_last_use(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < 2 * rig->v.hdr_len; i++) {
+		uint8_t *p = guest_mem_ptr(&rig->mem, rig_slot(rig, i), rig->v.hdr_len);
+
+		rig_post(rig, i, RIG_SLOT_LEN);
+		memset(p, 0, rig->v.hdr_len);
+		if (rig->v.hdr_len == 12)
+			p[10] = 1;
+		if (i < rig->v.hdr_len)
+			p[i] += 1 + i;
+		guest_ring_publish(&rig->ring);
+		assert_true(rig_tx_one(rig, rig_mbuf(60, i)));
+		rig_assert_frame(rig, 60, i, 1);
+	}
+}
+
 static void
 test_ring_tx_keeps_order_in_bursts(void **state)
 {
@@ -354,6 +375,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_delivers_every_length, NULL),
 	RIG_CASE(test_ring_tx_fills_buffer_exactly, NULL),
 	RIG_CASE(test_ring_tx_writes_no_more_than_the_frame, NULL),
+	RIG_CASE(test_ring_tx_header_of_last_use, NULL),
 	RIG_CASE(test_ring_tx_keeps_order_in_bursts, NULL),
 	RIG_CASE(test_ring_tx_leaves_frames_without_buffers, NULL),
 	RIG_CASE(test_ring_tx_joins_mbuf_segments, NULL),

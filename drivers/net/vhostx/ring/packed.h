@@ -151,6 +151,15 @@ packed_is_empty(const struct vhostx_snapshot *s)
 	return !packed_is_avail(&d, s->ring->avail_wrap);
 }
 
+/* Begin to load descriptors that are going to be written, too. */
+static __rte_always_inline void
+packed_prefetch(const struct vhostx_snapshot *s, struct packed_pos p, uint16_t n)
+{
+	n = RTE_MIN(n, (uint16_t)(s->size - p.slot));
+	for (uint16_t k = 0; k < n; k += 4)
+		__builtin_prefetch(&s->packed.desc[p.slot + k], 1, 3);
+}
+
 static __rte_always_inline uint16_t
 packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
 {
@@ -162,6 +171,8 @@ packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t w
 	b->nspill = 0;
 	b->full = false;
 	b->plain = true;
+	if (dir != 0)
+		packed_prefetch(s, p, want);
 	while (n < want && left != 0) {
 		run = packed_singles(s, &b->chain[n], p, RTE_MIN((uint32_t)(want - n), left), dir);
 		n += run;

@@ -45,17 +45,20 @@ enum vhostx_cause {
 /** Classes of packet length: below 64, 64, 65, 128, 256, 512, 1024 to 1518 and above. */
 #define VHOSTX_SIZES 8
 
-/** What a poller counts; readers may see a burst half counted, never a torn number. */
+/**
+ * What a poller counts; readers may see a burst half counted, never a torn number. What every burst counts is in
+ * front, in one cache line with the beginning of the poller's part of the queue.
+ */
 struct vhostx_counters {
 	uint64_t packets;              /**< delivered */
 	uint64_t bytes;                /**< of those, without the virtio-net header, with the VLAN tag */
+	uint64_t calls;                /**< interrupts sent to the guest */
+	uint64_t no_calls;             /**< bursts after which the guest wanted none */
 	uint64_t sizes[VHOSTX_SIZES];  /**< of those, by length */
 	uint64_t multicast;            /**< of those, to a group but not to all */
 	uint64_t broadcast;            /**< of those, to all */
 	uint64_t nombuf;               /**< rx: bursts cut short because the mbuf pool was empty */
 	uint64_t no_chain;             /**< tx: bursts cut short because the guest had no buffer */
-	uint64_t calls;                /**< interrupts sent to the guest */
-	uint64_t no_calls;             /**< bursts after which the guest wanted none */
 	uint64_t drops[VHOSTX_CAUSES]; /**< packets dropped, or rings stopped, by cause */
 	uint64_t zc_early;             /**< rx: buffers given back to the guest while mbufs had them */
 	uint64_t zc[VHOSTX_ZC_REASONS]; /**< rx: packets of a zero-copy ring: lent, or why they were copied */
@@ -120,8 +123,8 @@ struct vhostx_queue {
 
 	/* Written by the poller. */
 	uint32_t bursts __rte_cache_aligned; /**< odd while a burst may use snap. Letters A, C */
-	struct vhostx_map *watched; /**< reference behind the address that a core may wait on */
 	bool intr;                /**< rx: the application waits for interrupts; atomic, letter G */
+	struct vhostx_map *watched; /**< reference behind the address that a core may wait on */
 	struct vhostx_counters count;
 
 	/* Written by whoever asks about the queue. */

@@ -54,10 +54,11 @@ struct vhostx_snapshot {
 	};
 	struct vhostx_ring *ring;     /**< the cursors; while published they are the poller's */
 	const struct vhostx_mem *mem; /**< guest memory */
+	const struct vhostx_iotlb *iotlb; /**< where the guest's addresses are; NULL: mem knows them */
 	struct vhostx_zc *zc;         /**< rx: slots that buffers are lent by; NULL: all is copied */
+	union vhostx_inflight_ring *inflight; /**< in-flight record, the poller's; NULL: none is kept */
 	struct vhostx_journal *journal; /**< packed: outlives the process, the poller's; NULL: none is kept */
 	const struct vhostx_log *log; /**< what is written is noted there; NULL: nobody wants to know */
-	union vhostx_inflight_ring *inflight; /**< in-flight record, the poller's; NULL: none is kept */
 	uint64_t log_used;            /**< second place to log the used ring or device area at; UINT64_MAX: none */
 	uint16_t size;                /**< entries, 1 to VHOSTX_RING_MAX; a power of two if split */
 	uint8_t format;               /**< enum vhostx_format */
@@ -75,7 +76,6 @@ struct vhostx_snapshot {
 	bool log_blocks;              /**< logfd lacks O_NONBLOCK */
 	int logfd;                    /**< signalled when the log was written; -1: nobody asked for that */
 	int wakefd;                   /**< behind an IOMMU: the port's eventfd, as the queue's */
-	const struct vhostx_iotlb *iotlb; /**< where the guest's addresses are; NULL: mem knows them */
 };
 
 /**

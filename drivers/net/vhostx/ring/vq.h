@@ -7,6 +7,8 @@
 #ifndef VHOSTX_RING_VQ_H
 #define VHOSTX_RING_VQ_H
 
+#include <linux/virtio_net.h>
+
 #include <rte_common.h>
 #include <rte_prefetch.h>
 #include <rte_spinlock.h>
@@ -165,6 +167,13 @@ static __rte_always_inline uint64_t
 vhostx_load64(const void *p)
 {
 	return ((const volatile struct vhostx_word *)p)->v;
+}
+
+/** The same for 4 bytes. */
+static __rte_always_inline uint32_t
+vhostx_load32(const void *p)
+{
+	return ((const volatile struct vhostx_half *)p)->v;
 }
 
 /** Write 8, 4 or 2 bytes of guest memory once, whatever their alignment. */
@@ -394,16 +403,20 @@ vhostx_range_seek(const struct vhostx_snapshot *s, struct vhostx_range *range, u
 	return true;
 }
 
-/** Begin to load the first two lines of a buffer: the virtio-net header, and what follows it. */
+/**
+ * Begin to load the first two lines of a buffer: the virtio-net header, and what follows it. If it is to be written
+ * the lines of the frame are asked for to be written, that of the header is not where it is one by itself.
+ */
 static __rte_always_inline void
 vhostx_prefetch(const uint8_t *va, uint16_t dir)
 {
-	if (dir == 0) {
+	if (dir != 0) {
+		__builtin_prefetch(va + sizeof(struct virtio_net_hdr_mrg_rxbuf), 1, 3);
+		__builtin_prefetch(va + RTE_CACHE_LINE_SIZE, 1, 3);
+		__builtin_prefetch(va, 0, 3);
+	} else {
 		__builtin_prefetch(va, 0, 3);
 		__builtin_prefetch(va + RTE_CACHE_LINE_SIZE, 0, 3);
-	} else {
-		__builtin_prefetch(va, 1, 3);
-		__builtin_prefetch(va + RTE_CACHE_LINE_SIZE, 1, 3);
 	}
 }
 
