@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 
 #include <linux/virtio_config.h>
-#include <linux/virtio_net.h>
 
 #include <ethdev_driver.h>
 #include <rte_cycles.h>
@@ -20,54 +19,11 @@
 #include "user/build.h"
 #include "vhostx_event.h"
 #include "vhostx_log.h"
+#include "vhostx_offer.h"
 #include "vhostx_ports.h"
 #include "vhostx_postcopy.h"
 #include "vhostx_resume.h"
 #include "vhostx_serve.h"
-
-/* Virtio features that are offered: what the rings can do, and what front-ends do by themselves. */
-#define PORT_FEATURES ( \
-	RTE_BIT64(VIRTIO_NET_F_CSUM) | \
-	RTE_BIT64(VIRTIO_NET_F_GUEST_CSUM) | \
-	RTE_BIT64(VIRTIO_NET_F_MTU) | \
-	RTE_BIT64(VIRTIO_NET_F_GUEST_TSO4) | \
-	RTE_BIT64(VIRTIO_NET_F_GUEST_TSO6) | \
-	RTE_BIT64(VIRTIO_NET_F_GUEST_ECN) | \
-	RTE_BIT64(VIRTIO_NET_F_GUEST_UFO) | \
-	RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF) | \
-	RTE_BIT64(VIRTIO_NET_F_CTRL_VQ) | \
-	RTE_BIT64(VIRTIO_NET_F_CTRL_RX) | \
-	RTE_BIT64(VIRTIO_NET_F_GUEST_ANNOUNCE) | \
-	RTE_BIT64(VIRTIO_NET_F_MQ) | \
-	RTE_BIT64(VHOSTX_F_LOG_ALL) | \
-	RTE_BIT64(VIRTIO_F_ANY_LAYOUT) | \
-	RTE_BIT64(VIRTIO_RING_F_INDIRECT_DESC) | \
-	RTE_BIT64(VIRTIO_RING_F_EVENT_IDX) | \
-	RTE_BIT64(VHOSTX_F_PROTOCOL_FEATURES) | \
-	RTE_BIT64(VIRTIO_F_VERSION_1) | \
-	RTE_BIT64(VIRTIO_F_RING_PACKED) | \
-	RTE_BIT64(VIRTIO_F_IN_ORDER))
-
-/* Those beside that let the guest send packets which somebody has to cut. */
-#define PORT_TSO_FEATURES ( \
-	RTE_BIT64(VIRTIO_NET_F_HOST_TSO4) | \
-	RTE_BIT64(VIRTIO_NET_F_HOST_TSO6) | \
-	RTE_BIT64(VIRTIO_NET_F_HOST_ECN) | \
-	RTE_BIT64(VIRTIO_NET_F_HOST_UFO))
-
-/*
- * A packet that somebody keeps must not delay those after it: buffers of a zero-copy port come back in any
- * order.
- */
-static uint64_t
-port_features(const struct vhostx_args *args, bool tso)
-{
-	uint64_t features = tso ? PORT_FEATURES | PORT_TSO_FEATURES : PORT_FEATURES;
-
-	if (args->iommu_support)
-		features |= RTE_BIT64(VHOSTX_F_ACCESS_PLATFORM);
-	return args->dequeue_zero_copy ? features & ~RTE_BIT64(VIRTIO_F_IN_ORDER) : features;
-}
 
 /* --- rings ----------------------------------------------------------------------------------------- */
 
@@ -428,7 +384,7 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	port->refs = 1;
 	port->port_id = dev->data->port_id;
 	port->args = *args;
-	port->offered = port_features(args, false);
+	port->offered = vhostx_offer(args, false);
 	strlcpy(port->name, dev->data->name, sizeof(port->name));
 	ret = vhostx_backend_init(&port->be, port->name, port->offered, nr_vrings, &backend_ops, port);
 	if (ret != 0)
@@ -480,7 +436,7 @@ void
 vhostx_port_offer(struct vhostx_port *port, bool tso)
 {
 	pthread_mutex_lock(&port->lock);
-	port->offered = port_features(&port->args, tso);
+	port->offered = vhostx_offer(&port->args, tso);
 	pthread_mutex_unlock(&port->lock);
 }
 
