@@ -31,6 +31,7 @@ struct front_conf {
 	bool event_idx;
 	bool plain;      /* no mergeable buffers */
 	bool disabled;   /* rings start without being enabled */
+	uint64_t more;   /* features beside those */
 };
 
 struct front {
@@ -82,6 +83,14 @@ front_reply(struct front *f)
 	return reply.u64;
 }
 
+/* What GET_FEATURES answers. */
+static inline uint64_t
+front_offered(struct front *f)
+{
+	front_sendmsg(f, VHOSTX_GET_FEATURES, NULL, 0, NULL, 0);
+	return front_reply(f);
+}
+
 /* A request whose acknowledgement must be 0: on return the driver has done it. */
 static inline void
 front_do(struct front *f, uint32_t request, const void *payload, uint32_t size, int fd)
@@ -108,7 +117,7 @@ static inline uint64_t
 front_features(const struct front_conf *conf)
 {
 	return RTE_BIT64(VIRTIO_F_VERSION_1) | RTE_BIT64(VHOSTX_F_PROTOCOL_FEATURES) |
-		RTE_BIT64(VIRTIO_NET_F_MQ) |
+		RTE_BIT64(VIRTIO_NET_F_MQ) | conf->more |
 		(conf->plain ? 0 : RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) |
 		(conf->event_idx ? RTE_BIT64(VIRTIO_RING_F_EVENT_IDX) : 0) |
 		(conf->format == GUEST_PACKED ? RTE_BIT64(VIRTIO_F_RING_PACKED) : 0);
@@ -163,6 +172,7 @@ front_init_ring(struct front *f, uint16_t i)
 	const struct guest_ring_conf conf = {
 		.format = f->conf.format, .size = f->conf.size == 0 ? 64 : f->conf.size,
 		.event_idx = f->conf.event_idx,
+		.in_order = (f->conf.more & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0,
 		.base = f->conf.format == GUEST_PACKED ? GUEST_PACKED_BASE : 0,
 	};
 

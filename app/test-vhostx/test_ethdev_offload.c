@@ -46,13 +46,6 @@ test_ethdev_offload_capabilities_legacy(void **state)
 	assert_int_equal(info.tx_offload_capa & TX_OFFLOADS, TX_OFFLOADS);
 }
 
-static uint64_t
-offered(struct front *f)
-{
-	front_sendmsg(f, VHOSTX_GET_FEATURES, NULL, 0, NULL, 0);
-	return front_reply(f);
-}
-
 static void
 test_ethdev_offload_offers(void **state)
 {
@@ -71,7 +64,7 @@ test_ethdev_offload_offers(void **state)
 		struct front *f = front_open(0, &(struct front_conf){ 0 });
 
 		/* CSUM, and all that the guest takes. */
-		assert_int_equal(offered(f) & 0x7f83, 0x0783 | cases[i].tso);
+		assert_int_equal(front_offered(f) & 0x7f83, 0x0783 | cases[i].tso);
 		front_free(f);
 		port_close(port);
 	}
@@ -86,18 +79,18 @@ test_ethdev_offload_offers_next_front_end(void **state)
 
 	(void)state;
 	for (uint32_t on = 1; on < 4; on++) {
-		const uint64_t before = offered(f);
+		const uint64_t before = front_offered(f);
 
 		assert_int_equal(rte_eth_dev_stop(port), 0);
 		port_configure(port, &(struct port_conf){
 			.rx_offloads = on % 2 ? RTE_ETH_RX_OFFLOAD_TCP_LRO : 0 });
 		assert_int_equal(rte_eth_dev_start(port), 0);
-		assert_true(offered(f) == before);
+		assert_true(front_offered(f) == before);
 		/* It may say again what it said, as QEMU does when it begins to log. */
 		front_do_u64(f, VHOSTX_SET_FEATURES, front_features(&f->conf), -1);
 		front_free(f);
 		f = front_open(0, &(struct front_conf){ 0 });
-		assert_int_equal(offered(f) & HOST_TSO, on % 2 ? HOST_TSO : 0);
+		assert_int_equal(front_offered(f) & HOST_TSO, on % 2 ? HOST_TSO : 0);
 	}
 	front_free(f);
 }

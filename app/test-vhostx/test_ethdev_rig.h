@@ -174,7 +174,8 @@ vhost_probe(unsigned int n, const struct port_conf *conf)
 	char name[32], args[512];
 
 	snprintf(name, sizeof(name), "net_vhostx%u", n);
-	snprintf(args, sizeof(args), "iface=%s,queues=%u%s", port_path(n), conf_queues(conf),
+	/* Ports close while guests are there: they would leave files. */
+	snprintf(args, sizeof(args), "iface=%s,queues=%u,state-dir=none%s", port_path(n), conf_queues(conf),
 		conf->devargs == NULL ? "" : conf->devargs);
 	return port_attach(name, args);
 }

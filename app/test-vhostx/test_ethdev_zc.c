@@ -7,9 +7,9 @@
 
 #define LONG 1500u
 
-static const struct port_conf lender = { .devargs = ",state-dir=none,dequeue-zero-copy=1,zc-dma=0,zc-threshold=512" };
+static const struct port_conf lender = { .devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512" };
 static const struct port_conf patient = {
-	.devargs = ",state-dir=none,dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=400",
+	.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=400",
 };
 
 /* Each case runs on both formats. */
@@ -257,7 +257,7 @@ static void
 check_base_soon(const struct front_conf *conf)
 {
 	const struct port_conf very_patient = {
-		.devargs = ",state-dir=none,dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
 	};
 	const uint16_t port = vhost_open(0, &very_patient);
 	struct front *f = front_open(0, conf);
@@ -286,7 +286,7 @@ static void
 test_ethdev_zc_no_other_port_waits(void **state)
 {
 	const struct port_conf very_patient = {
-		.devargs = ",state-dir=none,dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=3000",
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=3000",
 	};
 	const struct vhostx_msg_vring_state ask = { .index = 1 };
 	const uint16_t slow = vhost_open(0, &very_patient), fast = vhost_open(1, &lender);
@@ -315,7 +315,7 @@ static void
 check_restarts(const struct front_conf *conf)
 {
 	const struct port_conf hasty = {
-		.devargs = ",state-dir=none,dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=1",
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=1",
 	};
 	const uint16_t port = vhost_open(0, &hasty);
 	struct front *f = front_open(0, conf);
@@ -543,10 +543,8 @@ test_ethdev_zc_offers_no_order(void **state)
 	struct front *f = front_open(0, &formats[0]), *g = front_open(1, &formats[0]);
 
 	(void)state;
-	front_sendmsg(f, VHOSTX_GET_FEATURES, NULL, 0, NULL, 0);
-	assert_false(front_reply(f) & RTE_BIT64(VIRTIO_F_IN_ORDER));
-	front_sendmsg(g, VHOSTX_GET_FEATURES, NULL, 0, NULL, 0);
-	assert_true(front_reply(g) & RTE_BIT64(VIRTIO_F_IN_ORDER));
+	assert_false(front_offered(f) & RTE_BIT64(VIRTIO_F_IN_ORDER));
+	assert_true(front_offered(g) & RTE_BIT64(VIRTIO_F_IN_ORDER));
 	front_free(f);
 	front_free(g);
 	port_close(zc);

@@ -141,6 +141,26 @@ test_state_stays_with_a_bound_ring(void **state)
 	vhostx_state_close(st);
 }
 
+/* The guest keeps the file, and goes with it. */
+static void
+test_state_keeps_a_guest(void **state)
+{
+	const struct vhostx_state_guest guest = { .features = 1ull << 35, .pid = 4711, .since = 12345 };
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	struct vhostx_state_guest kept = vhostx_state_guest(st);
+
+	assert_int_equal(kept.features, 0);
+	vhostx_state_set_guest(st, &guest);
+	vhostx_state_close(st);
+	assert_string_not_equal(state_file(*state), "");
+	st = state_open(*state, STATE_SOCKET);
+	kept = vhostx_state_guest(st);
+	assert_memory_equal(&kept, &guest, sizeof(guest));
+	vhostx_state_set_guest(st, &(struct vhostx_state_guest){ 0 });
+	vhostx_state_close(st);
+	assert_string_equal(state_file(*state), "");
+}
+
 /* What is kept of neighbours, and of one ring in other ways, lies in other bytes; the longest rings have room. */
 static void
 test_state_rooms_are_apart(void **state)
@@ -267,6 +287,7 @@ test_state_that_is_broken_is_empty(void **state)
 	st = state_open(*state, STATE_SOCKET);
 	assert_false(vhostx_state_is_bound(st, 0, &state_ident));
 	vhostx_state_bind(st, 0, &state_ident);
+	vhostx_state_set_guest(st, &(struct vhostx_state_guest){ .features = 1 });
 	vhostx_state_close(st);
 	f = fopen(name, "r+");
 	assert_non_null(f);
@@ -274,6 +295,7 @@ test_state_that_is_broken_is_empty(void **state)
 	fclose(f);
 	st = state_open(*state, STATE_SOCKET);
 	assert_false(vhostx_state_is_bound(st, 0, &state_ident));
+	assert_int_equal(vhostx_state_guest(st).features, 0);
 	vhostx_state_close(st);
 }
 
@@ -285,6 +307,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		STATE_TEST(test_state_goes_with_the_last_ring),
 		STATE_TEST(test_state_stays_with_a_bound_ring),
+		STATE_TEST(test_state_keeps_a_guest),
 		STATE_TEST(test_state_rooms_are_apart),
 		STATE_TEST(test_state_can_be_looked_for),
 		STATE_TEST(test_state_is_bound_to_the_last_identity),

@@ -246,6 +246,18 @@ test_telemetry_feature_names_are_unique(void **state)
 	assert_null(vhostx_protocol_feature_name(64));
 }
 
+static void
+test_telemetry_feature_names_in_a_sentence(void **state)
+{
+	char text[64];
+
+	(void)state;
+	assert_string_equal(vhostx_feature_names(0, text, sizeof(text)), "");
+	assert_string_equal(vhostx_feature_names(1ull << 63 | 1ull << 25 | 1, text, sizeof(text)),
+		"VIRTIO_NET_F_CSUM, 25, VIRTIO_NET_F_SPEED_DUPLEX");
+	assert_int_equal(strlen(vhostx_feature_names(UINT64_MAX, text, sizeof(text))), sizeof(text) - 1);
+}
+
 #define TELEMETRY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -264,6 +276,7 @@ main(void)
 		TELEMETRY_TEST(test_telemetry_port_features_by_name),
 		TELEMETRY_TEST(test_telemetry_port_memory),
 		TELEMETRY_TEST(test_telemetry_feature_names_are_unique),
+		TELEMETRY_TEST(test_telemetry_feature_names_in_a_sentence),
 	};
 
 	return cmocka_run_group_tests_name("telemetry", tests, NULL, NULL);

@@ -239,7 +239,7 @@ sock_connected(void *ctx)
 	struct vhostx_port *port = ctx;
 
 	port->since = rte_get_tsc_cycles();
-	port->be.offered = port->offered;
+	vhostx_offer_connected(port);
 	port->connects++;
 	port->warned = false;
 	vhostx_zc_connected(port);
@@ -288,15 +288,16 @@ vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg)
 	port_update_node(port);
 	if (verdict == VHOSTX_CLOSE)
 		return -EPROTO;
+	vhostx_offer_said(port, msg);
 	if (verdict == VHOSTX_REPLY)
 		ret = vhostx_sock_send_fd(port->sock, &reply.header, &reply.payload,
 			reply.nr_fds != 0 ? reply.fds[0] : -1);
 	vhostx_msg_close_fds(&reply);
-	if (ret == 0)
-		vhostx_postcopy_said(port, msg);
-	if (ret == 0)
-		vhostx_resume_said(port, msg);
-	return ret;
+	if (ret != 0)
+		return ret;
+	vhostx_postcopy_said(port, msg);
+	vhostx_resume_said(port, msg);
+	return 0;
 }
 
 static int
@@ -555,6 +556,7 @@ vhostx_port_close(struct vhostx_port *port)
 	port->closed = true;
 	vhostx_zc_close(port);
 	vhostx_iommu_close(port);
+	vhostx_offer_close(port);
 	vhostx_resume_close(port);
 	vhostx_sock_close(port->sock);
 	port->sock = NULL;

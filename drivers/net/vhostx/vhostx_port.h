@@ -68,6 +68,7 @@ struct vhostx_port {
 	struct vhostx_sock *sock;      /**< NULL: not open */
 	struct vhostx_backend be;
 	struct vhostx_state *state;    /**< what outlives the process; NULL: not open */
+	struct vhostx_state_guest guest; /**< the same as there, or what would be there */
 	bool stateless;                /**< it could not be opened, and that was told */
 	int wakefd;                    /**< pollers write it when a ring was stopped by a fault */
 	struct vhostx_source *wake;    /**< watches wakefd */

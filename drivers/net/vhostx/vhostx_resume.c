@@ -33,9 +33,8 @@ resume_folder(const struct vhostx_port *port)
 	return NULL;
 }
 
-/* Open the state file, once; without it the port works, but its rings do not outlive the process. */
-static bool
-resume_open(struct vhostx_port *port, bool make)
+bool
+vhostx_resume_open(struct vhostx_port *port, bool make)
 {
 	const char *folder, *why = "no folder on a memory file system was found; give state-dir";
 	int ret = -ENOTSUP;
@@ -48,7 +47,7 @@ resume_open(struct vhostx_port *port, bool make)
 	if (ret == 0 || !make)
 		return ret == 0;
 	port->stateless = true;
-	VHOSTX_LOG(WARNING, port->name, "packed rings and lent buffers will not outlive this process: %s%s%s%s",
+	VHOSTX_LOG(WARNING, port->name, "what guests need after a crash will not outlive this process: %s%s%s%s",
 		why, folder != NULL ? " (" : "", folder != NULL ? folder : "", folder != NULL ? ")" : "");
 	return false;
 }
@@ -174,7 +173,7 @@ vhostx_resume_ring(struct vhostx_port *port, uint16_t idx)
 
 	if (resume_by_record(port, idx))
 		return;
-	if ((kind == VHOSTX_STATE_NOTHING && !r->ring.fresh) || !resume_open(port, kind != VHOSTX_STATE_NOTHING))
+	if ((kind == VHOSTX_STATE_NOTHING && !r->ring.fresh) || !vhostx_resume_open(port, kind != VHOSTX_STATE_NOTHING))
 		return;
 	if (r->ring.fresh) {
 		r->noted = NULL;

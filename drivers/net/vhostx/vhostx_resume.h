@@ -10,6 +10,15 @@
 #include "vhostx_port.h"
 
 /**
+ * Open the port's state file, once; without it the port works, but nothing of its rings and guest outlives the
+ * process.
+ *
+ * @param make  if there is none.
+ * @return whether there is one.
+ */
+bool vhostx_resume_open(struct vhostx_port *port, bool make);
+
+/**
  * Give ring @a idx, whose snapshot was built and is not prepared yet, its in-flight record or its journal. A ring
  * that just got a position goes on where that says that it was, if the front-end's word is no newer.
  */

@@ -131,7 +131,7 @@ zc_reap_old(struct vhostx_port *port)
 static const char *
 zc_no_dma(const struct vhostx_port *port)
 {
-	return vhostx_sock_is_own(port->sock) ? "the front-end is in this process" : NULL;
+	return vhostx_sock_peer(port->sock) == getpid() ? "the front-end is in this process" : NULL;
 }
 
 static struct vhostx_zc *
@@ -180,10 +180,14 @@ vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 	if (port->zc.timer == NULL || idx % 2 == 0)
 		return;
 	/* A ring of another shape than that which lent: its used entries cannot be told there any more. */
-	if (z->zc != NULL && (z->zc->size != r->snap.size || z->at.format != r->snap.format)) {
+	if (z->zc != NULL && (z->zc->size != r->snap.size || z->at.format != r->snap.format ||
+			r->snap.in_order)) {
 		zc_put_old(port, r, z->zc);
 		z->zc = NULL;
 	}
+	/* Its guest counts on an order in which buffers that are lent cannot come back: all is copied. */
+	if (r->snap.in_order)
+		return;
 	if (z->zc == NULL)
 		z->zc = zc_create(port, r);
 	if (z->zc == NULL || vhostx_zc_adopt(z->zc, port->be.mem, &refused) != 0) {

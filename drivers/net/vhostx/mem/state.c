@@ -25,13 +25,14 @@
 /* Rings of a port at most, and the entries of each. */
 #define STATE_RINGS 256u
 #define STATE_RING_MAX 32768u
-#define STATE_MAGIC UINT64_C(0x3265746174737876) /* "vxstate2": the layout is in the name */
+#define STATE_MAGIC UINT64_C(0x3365746174737876) /* "vxstate3": the layout is in the name */
 #define STATE_PAGE 4096u
 
 /* The file begins with this. */
 struct state_header {
 	uint64_t magic;          /* last to be written: 0 while the file is laid out */
 	char path[PATH_MAX / 2]; /* of the socket: names are hashes, and could be equal */
+	struct vhostx_state_guest guest;
 };
 
 /* One store binds a ring: a process is killed before it or after it. */
@@ -157,6 +158,7 @@ state_layout(int fd, const char *path, struct vhostx_map **map, const char **why
 	header->magic = 0;
 	rte_compiler_barrier();
 	memset(file->ring, 0, sizeof(file->ring));
+	memset(&header->guest, 0, sizeof(header->guest));
 	snprintf(header->path, sizeof(header->path), "%s", path);
 	rte_compiler_barrier();
 	header->magic = STATE_MAGIC;
@@ -262,13 +264,34 @@ vhostx_state_unbind(struct vhostx_state *state, uint16_t idx)
 	rte_compiler_barrier();
 }
 
+struct vhostx_state_guest
+vhostx_state_guest(const struct vhostx_state *state)
+{
+	return state->file->header.guest;
+}
+
+/* A process that is killed in between leaves no guest. */
+void
+vhostx_state_set_guest(struct vhostx_state *state, const struct vhostx_state_guest *guest)
+{
+	struct vhostx_state_guest *kept = &state->file->header.guest;
+
+	__atomic_store_n(&kept->features, 0, __ATOMIC_RELAXED);
+	rte_compiler_barrier();
+	kept->pid = guest->pid;
+	kept->since = guest->since;
+	rte_compiler_barrier();
+	__atomic_store_n(&kept->features, guest->features, __ATOMIC_RELAXED);
+}
+
 void
 vhostx_state_close(struct vhostx_state *state)
 {
-	bool bound = false;
+	bool bound;
 
 	if (state == NULL)
 		return;
+	bound = vhostx_state_guest(state).features != 0;
 	for (uint16_t i = 0; i < STATE_RINGS; i++)
 		bound = bound || state->file->ring[i].bound != 0;
 	if (!bound)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * The state file: where rings were, in memory that outlives the process. Passive: the journal of a ring
- * is written by whoever completes chains, the rest by the cold side.
+ * The state file: where rings were and what their guest has negotiated, in memory that outlives the process.
+ * Passive: the journal of a ring is written by whoever completes chains, the rest by the cold side.
  */
 #ifndef VHOSTX_MEM_STATE_H
 #define VHOSTX_MEM_STATE_H
@@ -50,6 +50,13 @@ struct vhostx_state_ident {
 	uint32_t kind;              /**< enum vhostx_state_kind */
 };
 
+/** A guest that has features which other arguments of the port do not offer. */
+struct vhostx_state_guest {
+	uint64_t features; /**< those; 0: there is no such guest */
+	uint64_t pid;      /**< of its front-end's process */
+	uint64_t since;    /**< when that began, clock ticks since the machine did */
+};
+
 /**
  * A state file that is open, and locked against other processes.
  *
@@ -93,7 +100,13 @@ void vhostx_state_bind(struct vhostx_state *state, uint16_t idx, const struct vh
 /** What is kept of ring @a idx counts no more. */
 void vhostx_state_unbind(struct vhostx_state *state, uint16_t idx);
 
-/** Close the file; remove it unless a ring is bound. NULL is allowed. */
+/** The guest that is kept. */
+struct vhostx_state_guest vhostx_state_guest(const struct vhostx_state *state);
+
+/** Keep another one, or none. */
+void vhostx_state_set_guest(struct vhostx_state *state, const struct vhostx_state_guest *guest);
+
+/** Close the file; remove it unless a ring is bound or a guest is kept. NULL is allowed. */
 void vhostx_state_close(struct vhostx_state *state);
 
 #endif /* VHOSTX_MEM_STATE_H */

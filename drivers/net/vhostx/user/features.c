@@ -4,8 +4,9 @@
  * Names of feature bits. Numbers, not the macros of linux/virtio_*.h: the headers that this is built with
  * may be older than the front-end.
  */
-#include <stddef.h>
+#include <stdio.h>
 
+#include <rte_bitops.h>
 #include <rte_common.h>
 
 #include "features.h"
@@ -94,6 +95,25 @@ const char *
 vhostx_feature_name(unsigned int bit)
 {
 	return bit < RTE_DIM(virtio_names) ? virtio_names[bit] : NULL;
+}
+
+const char *
+vhostx_feature_names(uint64_t bits, char *text, size_t len)
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (unsigned int bit = 0; bit < 64 && at < len; bit++) {
+		const char *name = vhostx_feature_name(bit);
+
+		if ((bits & RTE_BIT64(bit)) == 0)
+			continue;
+		if (name != NULL)
+			at += snprintf(text + at, len - at, "%s%s", at == 0 ? "" : ", ", name);
+		else
+			at += snprintf(text + at, len - at, "%s%u", at == 0 ? "" : ", ", bit);
+	}
+	return text;
 }
 
 const char *

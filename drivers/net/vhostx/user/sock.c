@@ -636,14 +636,15 @@ vhostx_sock_connected(const struct vhostx_sock *sock)
 	return sock->fd >= 0;
 }
 
-bool
-vhostx_sock_is_own(const struct vhostx_sock *sock)
+pid_t
+vhostx_sock_peer(const struct vhostx_sock *sock)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	return sock->fd >= 0 && getsockopt(sock->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-		peer.pid == getpid();
+	if (sock->fd < 0 || getsockopt(sock->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return 0;
+	return peer.pid;
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "msg.h"
 #include "sock_path.h"
@@ -82,8 +83,11 @@ int vhostx_sock_dup(const struct vhostx_sock *sock);
 /** Is a front-end connected? The caller holds the lock. */
 bool vhostx_sock_connected(const struct vhostx_sock *sock);
 
-/** Is the front-end that is connected in this process? The caller holds the lock. */
-bool vhostx_sock_is_own(const struct vhostx_sock *sock);
+/**
+ * The process of the front-end that is connected; the caller holds the lock.
+ * @return 0 if there is none, or if it cannot be seen from here.
+ */
+pid_t vhostx_sock_peer(const struct vhostx_sock *sock);
 
 /**
  * Close connection and socket, remove the socket's file; the caller holds the lock. Does not call
