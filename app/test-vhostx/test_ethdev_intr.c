@@ -4,6 +4,9 @@
  * Rx interrupts as l3fwd-power uses them: sleep when idle, wake on the guest's traffic, whatever happens
  * between the last look and the sleep.
  */
+#include <fcntl.h>
+#include <poll.h>
+
 #include <rte_epoll.h>
 
 #include "test_ethdev_front.h"
@@ -355,6 +358,56 @@ test_ethdev_intr_no_wake_up_lost(void **state)
 	run_sleeper(",packed_vq=1");
 }
 
+/* Is there a count in the file that the guest kicks? */
+static bool
+is_kicked(const struct front *f)
+{
+	struct pollfd p = { .fd = f->kickfd[1], .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* An application that looks at the file itself, by level, finds it empty when it has taken what was told. */
+static void
+check_level(uint16_t port, struct front *f)
+{
+	struct pollfd p = { .fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port, 0), .events = POLLIN };
+
+	for (uint32_t i = 0; i < 5; i++) {
+		assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
+		assert_true(front_send(f, 0, 64, i));
+		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+		assert_int_equal(rte_eth_dev_rx_intr_disable(port, 0), 0);
+		assert_int_equal(poll(&p, 1, 0), 0);
+		receive_one(f, port, i);
+	}
+}
+
+static void
+test_ethdev_intr_regress_kick_file_is_emptied(void **state)
+{
+	(void)state;
+	on_each_kind(check_level);
+}
+
+/* QEMU makes the file with a count, and looks at it when the driver is gone; a file that waits delays nobody. */
+static void
+test_ethdev_intr_regress_kick_file_starts_empty(void **state)
+{
+	const uint16_t port = vhost_open(0, &(struct port_conf){ 0 });
+	struct front *f = front_new(&kinds[0]);
+	const uint64_t one = 1;
+
+	(void)state;
+	assert_int_equal(write(f->kickfd[1], &one, sizeof(one)), sizeof(one));
+	assert_int_equal(fcntl(f->kickfd[1], F_SETFL, 0), 0);
+	assert_int_equal(fcntl(f->kickfd[0], F_SETFL, 0), 0);
+	front_connect(f, 0);
+	assert_true(port_has_rings(port, 1));
+	assert_false(is_kicked(f));
+	front_free(f);
+}
+
 int
 main(void)
 {
@@ -369,6 +422,8 @@ main(void)
 		rig_case(test_ethdev_intr_after_restart),
 		rig_case(test_ethdev_intr_not_configured),
 		rig_case(test_ethdev_intr_no_wake_up_lost),
+		rig_case(test_ethdev_intr_regress_kick_file_is_emptied),
+		rig_case(test_ethdev_intr_regress_kick_file_starts_empty),
 	};
 
 	return rig_main(tests);

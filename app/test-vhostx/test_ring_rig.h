@@ -288,6 +288,7 @@ rig_init_snapshot(struct rig *rig)
 		.in_order = rig->v.in_order,
 		.enabled = true,
 		.callfd = rig->callfd,
+		.kickfd = -1,
 		.wakefd = rig->wakefd,
 		.iotlb = rig->iotlb,
 	};

@@ -77,6 +77,12 @@ ops_resume(void *ctx, uint16_t idx)
 	if (ret == 1)
 		VHOSTX_LOG(INFO, port->name, "ring %u continues at its used index", idx);
 	vhostx_resume_keep(port, idx);
+	/*
+	 * QEMU makes the file with a count in it, and takes what is left there, when we are gone, as a kick to itself:
+	 * it would drop what it finds at the position that it knows, which of a packed ring is an old one. Whoever
+	 * sleeps on the ring is woken when it is published.
+	 */
+	vhostx_eventfd_empty(r->snap.kickfd);
 	r->why = NULL;
 	r->built = true;
 }

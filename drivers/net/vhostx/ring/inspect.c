@@ -147,8 +147,11 @@ vhostx_queue_intr_off(struct vhostx_queue *queue)
 
 	__atomic_store_n(&queue->intr, false, __ATOMIC_RELAXED);
 	s = vhostx_queue_visit(queue);
-	if (s != NULL)
+	if (s != NULL) {
 		vhostx_ring_suppress_kicks(s);
+		/* Who looks at the file by itself would find it readable for ever. What it told is seen by polling. */
+		vhostx_eventfd_empty(s->kickfd);
+	}
 	vhostx_queue_unvisit(queue);
 	if (queue->evfd >= 0 && read(queue->evfd, &count, sizeof(count)) < 0)
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Write to an eventfd: the guest's interrupt, the ring's error file, the port's wake-up. Never waits.
+ * Write to an eventfd: the guest's interrupt, the ring's error file, the port's wake-up; and empty one: the guest's
+ * kick. Never waits.
  */
 #ifndef VHOSTX_RING_NOTIFY_H
 #define VHOSTX_RING_NOTIFY_H
@@ -10,6 +11,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /** Would a write to @a fd wait when the file is full? */
@@ -34,6 +36,20 @@ vhostx_eventfd_signal(int fd, bool blocks)
 	if (blocks && poll(&p, 1, 0) != 1)
 		return;
 	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/**
+ * Take the count out of the eventfd; -1 is allowed. The front-end's file may be made to wait at any time: a kernel
+ * that cannot be asked not to leaves it as it is.
+ */
+static inline void
+vhostx_eventfd_empty(int fd)
+{
+	uint64_t count;
+	const struct iovec iov = { &count, sizeof(count) };
+
+	if (fd >= 0 && preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0)
 		return;
 }
 

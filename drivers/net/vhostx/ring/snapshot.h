@@ -76,6 +76,7 @@ struct vhostx_snapshot {
 	bool log_blocks;              /**< logfd lacks O_NONBLOCK */
 	int logfd;                    /**< signalled when the log was written; -1: nobody asked for that */
 	int wakefd;                   /**< behind an IOMMU: the port's eventfd, as the queue's */
+	int kickfd;                   /**< the guest's kicks, for who waits for them; -1: none */
 };
 
 /**

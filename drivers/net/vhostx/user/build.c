@@ -195,6 +195,7 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 		.enabled = vring->enabled,
 		.offloads = build_offloads(be),
 		.callfd = vring->callfd,
+		.kickfd = vring->kickfd,
 	};
 	build_log(be, vring, s);
 	/* flags and gso_type; without VIRTIO_NET_F_CSUM a driver has nothing to say there. */
