@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 net_vhostx developers
-"""QEMU takes the link of a guest's device away and gives it back: "set_link" of its monitor."""
+"""QEMU takes the link of a guest's device away and gives it back: "set_link" of its monitor.
 
-import pytest
+On split rings only. On packed ones QEMU 7.2 goes wrong by itself after some
+turns: it ended by an assertion in address_space_write_cached(), after it had
+been told the rings' positions, and with net_vhost the guest's rings stood still.
+"""
 
 import net
 from qmp import Qmp
@@ -17,14 +20,12 @@ def carrier(end, up):
                10, f"the guest's link is {'up' if up else 'down'}")
 
 
-@pytest.mark.parametrize("options", [[], ["--packed"]], ids=["split", "packed"])
-def test_link_goes_down_and_up(guests, figures, options):
+def test_link_goes_down_and_up(guests, figures):
     """The guest's link and the port's follow, pings come back, and a file that is under way arrives unchanged."""
     pmd = guests.host(eal=["--log-level=pmd.net.vhostx:debug"])
     path = guests.folder / "qmp"
     monitor = ["-qmp", f"unix:{path},server=on,wait=off"]
-    one, two = guests.introduce([guests.guest(0, *options, change=lambda args: [*args, *monitor]),
-                                 guests.guest(1, *options)])
+    one, two = guests.introduce([guests.guest(0, change=lambda args: [*args, *monitor]), guests.guest(1)])
     qmp = Qmp(path)
     two.host.run(f"ping -q -i 0.005 -s 1000 {one.v4} >/dev/null 2>&1 &")
     for turn in range(TURNS):
