@@ -123,6 +123,36 @@ test_ring_tx_leaves_frames_without_buffers(void **state)
 	assert_int_equal(rig->queue.count.bytes, 180);
 }
 
+/* What was seen of the ring before it stopped is not what is there when it goes on. */
+static void
+test_ring_tx_goes_on_where_it_was(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[3];
+	const char *why;
+
+	if (rig_capacity(rig) < 4)
+		return;
+	for (uint32_t i = 0; i < 4; i++)
+		rig_post(rig, i, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(rig_tx_one(rig, rig_mbuf(60, i)));
+		rig_assert_frame(rig, 60, i, 1);
+	}
+	vhostx_queue_retire(&rig->queue);
+	vhostx_ring_set_base(&rig->cursors, vhostx_ring_get_base(&rig->cursors, rig->snap.format));
+	assert_int_equal(vhostx_ring_prepare(&rig->snap, &why), 0);
+	vhostx_queue_publish(&rig->queue, &rig->snap);
+	for (uint32_t i = 0; i < 3; i++)
+		pkts[i] = rig_mbuf(60, 2 + i);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 3), 2);
+	rig_assert_frame(rig, 60, 2, 1);
+	rig_assert_frame(rig, 60, 3, 1);
+	rig_assert_nothing_used(rig);
+	rte_pktmbuf_free(pkts[2]);
+}
+
 static void
 test_ring_tx_joins_mbuf_segments(void **state)
 {
@@ -378,6 +408,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_header_of_last_use, NULL),
 	RIG_CASE(test_ring_tx_keeps_order_in_bursts, NULL),
 	RIG_CASE(test_ring_tx_leaves_frames_without_buffers, NULL),
+	RIG_CASE(test_ring_tx_goes_on_where_it_was, NULL),
 	RIG_CASE(test_ring_tx_joins_mbuf_segments, NULL),
 	RIG_CASE(test_ring_tx_sends_long_frames_in_long_buffers, rig_is_no_event),
 	RIG_CASE(test_ring_tx_merges_buffers, rig_is_mergeable),

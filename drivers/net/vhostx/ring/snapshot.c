@@ -192,6 +192,7 @@ vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
 	if (ret < 0)
 		return ret;
 	ring->fresh = false;
+	ring->seen = ring->last_avail;
 	/* A new table may be shorter than the one that the hint was found in. */
 	ring->hint = 0;
 	ring->iommu = (struct vhostx_iommu_ring){ 0 };

@@ -68,6 +68,7 @@ struct vhostx_ring {
 	uint16_t signalled;   /**< last_used when interrupts were last considered */
 	uint32_t unsignalled; /**< packed: slots given back since then */
 	uint16_t fault;       /**< enum vhostx_cause that stopped the ring, or VHOSTX_NO_CAUSE */
+	uint16_t seen;        /**< split: the guest's index when it was last looked at */
 	uint32_t hint;        /**< region where the last address was found */
 	uint64_t counter;     /**< chains that were noted in the in-flight record */
 	int64_t base;         /**< cold: payload of SET_VRING_BASE; -1: the ring's own beginning */
