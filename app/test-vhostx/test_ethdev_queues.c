@@ -386,8 +386,7 @@ check_monitor(const struct front_conf *conf)
 	assert_int_equal(rte_eth_get_monitor_addr(port, 0, &cond), 0);
 	front_free(f);
 	wait_until(!port_is_up(port));
-	/* The core may still look. The state file of a packed ring stays as long as the port. */
-	assert_int_equal(vhostx_map_count(), conf->format == GUEST_PACKED ? 2 : 1);
+	assert_int_equal(vhostx_map_count(), 1); /* the core may still look */
 	assert_false(stays_awake(&cond));
 	port_close(port);
 	assert_int_equal(vhostx_map_count(), 0);

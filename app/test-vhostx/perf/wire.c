@@ -217,8 +217,9 @@ perf_wire_prefault(void)
 	if (maps == NULL)
 		return;
 	while (fgets(line, sizeof(line), maps) != NULL) {
-		if (sscanf(line, "%lx-%lx %4s", &begin, &end, mode) == 3 &&
-				strcmp(mode, "rw-s") == 0)
+		/* What a port keeps for after a crash is large, and mostly not there. */
+		if (sscanf(line, "%lx-%lx %4s", &begin, &end, mode) == 3 && strcmp(mode, "rw-s") == 0 &&
+				strstr(line, "/vhostx-") == NULL)
 			madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
 	}
 	fclose(maps);

@@ -633,7 +633,8 @@ vhostx_sock_dup(const struct vhostx_sock *sock)
 bool
 vhostx_sock_connected(const struct vhostx_sock *sock)
 {
-	return sock->fd >= 0;
+	/* One that has just hung up is gone, even if the control thread has not come to see it. */
+	return sock->fd >= 0 && !sock_is_dead(sock->fd);
 }
 
 pid_t
