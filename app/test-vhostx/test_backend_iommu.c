@@ -187,7 +187,7 @@ test_backend_iommu_update_resumes_ring(void **state)
 	assert_int_equal(say_memory(0, 4 * PAGE), VHOSTX_SILENT);
 	start_ring(0);
 	start_ring(1);
-	be.vring[1].miss = vhostx_miss_word(0x2000, VHOSTX_ACCESS_R);
+	be.vring[1].miss[0] = vhostx_miss_word(0x2000, VHOSTX_ACCESS_R);
 	assert_acked(say_update(0x1000, PAGE, UVA, 3), 0);
 	assert_trace("U1000-1fff/3 ");
 	assert_acked(say_update(0x2000, PAGE, UVA, 3), 0);

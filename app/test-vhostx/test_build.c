@@ -28,7 +28,7 @@ struct rig {
 	struct vhostx_backend be;
 	struct vhostx_snapshot snap;
 	const char *why;
-	uint64_t miss;
+	uint64_t miss[VHOSTX_VRING_MISSES + 1];
 	int fd;
 };
 
@@ -71,7 +71,7 @@ static int
 build(struct rig *rig)
 {
 	rig->why = NULL;
-	return vhostx_build(&rig->be, 1, &rig->snap, &rig->why, &rig->miss);
+	return vhostx_build(&rig->be, 1, &rig->snap, &rig->why, rig->miss);
 }
 
 static void
@@ -343,26 +343,35 @@ map_page(struct rig *rig, uint64_t iova, uint64_t off, uint8_t perm)
 	vhostx_iotlb_add(rig->be.iotlb, iova, PAGE, rig->be.mem->range[0].va + off, perm);
 }
 
-/* One after the other whatever is missing is told, and mapped as far apart as pages of another ring may be. */
+/* Offset from IOVA of the page that is the i-th missing, which has to be asked for with the area's permission. */
+static uint64_t
+missing_page(const struct rig *rig, unsigned int i, const uint8_t *perm)
+{
+	const uint64_t off = vhostx_miss_iova(rig->miss[i]) - IOVA;
+
+	assert_int_equal(vhostx_miss_access(rig->miss[i]), perm[off / 0x10000]);
+	return off;
+}
+
+/* Whatever is missing is told at once, and mapped as far apart as pages of another ring may be. */
 static void
 test_build_iommu_asks_for_all(void **state)
 {
 	const uint8_t perm[] = { VHOSTX_ACCESS_R, VHOSTX_ACCESS_R, VHOSTX_ACCESS_RW };
 	struct rig *rig = *state;
-	uint32_t asked = 0;
+	uint32_t asked;
 
 	use_iommu(rig);
-	while (build(rig) == -EAGAIN) {
-		const uint64_t off = vhostx_miss_iova(rig->miss) - IOVA;
+	assert_int_equal(build(rig), -EAGAIN);
+	for (asked = 0; rig->miss[asked] != 0; asked++) {
+		const uint64_t off = missing_page(rig, asked, perm);
 
-		assert_int_equal(vhostx_miss_access(rig->miss), perm[off / 0x10000]);
 		map_page(rig, IOVA + off, 0x40000 + off, perm[off / 0x10000]);
-		asked++;
 	}
-	assert_int_equal(build(rig), 0);
-	assert_int_equal(rig->miss, 0);
 	/* 16 KiB of descriptors, 2 KiB available, 8 KiB used and four bytes. */
 	assert_int_equal(asked, 4 + 1 + 3);
+	assert_int_equal(build(rig), 0);
+	assert_int_equal(rig->miss[0], 0);
 	assert_ptr_equal(rig->snap.split.desc, rig->be.mem->range[0].va + 0x40000);
 	assert_ptr_equal(rig->snap.split.used, rig->be.mem->range[0].va + 0x60000);
 	assert_ptr_equal(rig->snap.iotlb, rig->be.iotlb);
@@ -378,8 +387,7 @@ test_build_iommu_packed_asks_for_writing(void **state)
 	rig->be.features |= RTE_BIT64(VIRTIO_F_RING_PACKED);
 	rig->vring[1].num = 300;
 	for (uint64_t off = 0; build(rig) == -EAGAIN; ) {
-		off = vhostx_miss_iova(rig->miss) - IOVA;
-		assert_int_equal(vhostx_miss_access(rig->miss), perm[off / 0x10000]);
+		off = missing_page(rig, 0, perm);
 		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_RW);
 	}
 	assert_int_equal(build(rig), 0);
@@ -396,8 +404,28 @@ test_build_iommu_read_only_ring_is_missing(void **state)
 	for (uint64_t off = 0; off < 0x30000; off += PAGE)
 		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_R);
 	assert_int_equal(build(rig), -EAGAIN);
-	assert_true(vhostx_miss_iova(rig->miss) >= IOVA + 0x20000);
-	assert_int_equal(vhostx_miss_access(rig->miss), VHOSTX_ACCESS_RW);
+	assert_true(vhostx_miss_iova(rig->miss[0]) >= IOVA + 0x20000);
+	assert_int_equal(vhostx_miss_access(rig->miss[0]), VHOSTX_ACCESS_RW);
+}
+
+/* A page that two areas share is one question, for all that either wants; a huge ring asks in turns. */
+static void
+test_build_iommu_asks_for_each_page_once(void **state)
+{
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	rig->vring[1].num = 16;
+	rig->vring[1].avail_uva = IOVA + 0x100;
+	rig->vring[1].used_uva = IOVA + 0x200;
+	assert_int_equal(build(rig), -EAGAIN);
+	assert_int_equal(rig->miss[0], vhostx_miss_word(IOVA, VHOSTX_ACCESS_RW));
+	assert_int_equal(rig->miss[1], 0);
+	rig->vring[1].num = 32768;
+	assert_int_equal(build(rig), -EAGAIN);
+	for (unsigned int i = 0; i < VHOSTX_VRING_MISSES; i++)
+		assert_int_equal(vhostx_miss_iova(rig->miss[i]), IOVA + i * PAGE);
+	assert_int_equal(rig->miss[VHOSTX_VRING_MISSES], 0);
 }
 
 static void
@@ -453,6 +481,7 @@ main(void)
 		CASE(test_build_iommu_asks_for_all),
 		CASE(test_build_iommu_packed_asks_for_writing),
 		CASE(test_build_iommu_read_only_ring_is_missing),
+		CASE(test_build_iommu_asks_for_each_page_once),
 		CASE(test_build_iommu_refuses_scattered_ring),
 		CASE(test_build_iommu_logs_ring_once),
 	};

@@ -59,6 +59,161 @@ test_ring_iommu_asks_to_write(void **state)
 	rig_assert_frame(rig, 60, 3, 1);
 }
 
+/* Pages that the ring has asked for ahead, or 0xffff if any of them is not one of its data. */
+static unsigned int
+asked_ahead(const struct rig *rig)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < VHOSTX_AHEAD; i++) {
+		const uint64_t page = vhostx_miss_iova(rig->cursors.iommu.ahead[i]);
+
+		if (rig->cursors.iommu.ahead[i] == 0)
+			continue;
+		if (page < RIG_DATA || page >= RIG_TABLES + RIG_SLOTS * RIG_TABLE_LEN)
+			return 0xffff;
+		n++;
+	}
+	return n;
+}
+
+/* Was the page of every byte of a buffer asked for? */
+static bool
+is_asked(struct rig *rig, uint64_t iova, uint32_t len)
+{
+	for (uint64_t at = iova & ~(RIG_PAGE - 1); at < iova + len; at += RIG_PAGE) {
+		if (vhostx_miss_iova(*vhostx_iommu_ahead(&rig->cursors.iommu, at)) != at)
+			return false;
+	}
+	return true;
+}
+
+/* A buffer in pages of its own: two if its number is odd. */
+static uint64_t
+far_slot(uint32_t i)
+{
+	return RIG_DATA + (16 + 2 * i) * RIG_PAGE + (i % 2 != 0 ? RIG_PAGE - 50 : 100);
+}
+
+/* A burst that is short of many pages asks for all of them, and for those of the next chains, with one wake. */
+static void
+test_ring_iommu_asks_for_all_that_is_offered(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig_capacity(rig), 20u);
+	struct rte_mbuf *pkts[20];
+	uint32_t pages = 0;
+
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_map_page(rig, RIG_TABLES + RIG_PAGE, VHOSTX_ACCESS_R);
+	for (uint32_t i = 0; i < n; i++)
+		rig_send_from(rig, i, far_slot(i), 100);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rx_once(rig, pkts, 1), 0);
+	assert_int_equal(wakes(rig), 1);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_true(is_asked(rig, far_slot(i), rig->v.hdr_len + 100));
+		pages += 1 + i % 2;
+	}
+	assert_int_equal(asked_ahead(rig), pages);
+	/* And so one answer is enough. */
+	assert_true(rig_answer(rig));
+	assert_int_equal(rx_once(rig, pkts, 20), n);
+	for (uint32_t i = 0; i < n; i++)
+		rig_assert_mbuf(pkts[i], 100, i);
+}
+
+/* While pages are missing, what the guest offers is looked at when it comes, not when it is its turn. */
+static void
+test_ring_iommu_asks_before_the_turn(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_send_from(rig, 0, far_slot(0), 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(wakes(rig), 1);
+	rig_send_from(rig, 1, far_slot(1), 100);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(wakes(rig), 1);
+	assert_true(is_asked(rig, far_slot(1), rig->v.hdr_len + 100));
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	rig_assert_mbuf(m, 100, 0);
+	/* The second has its answer already. */
+	assert_int_equal(rx_once(rig, &m, 1), 1);
+	rig_assert_mbuf(m, 100, 1);
+	assert_int_equal(wakes(rig), 0);
+}
+
+/* A table that is not there hides what is in it; when it is, all that it names is asked for. */
+static void
+test_ring_iommu_looks_into_tables(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig_capacity(rig), 16u);
+	struct rte_mbuf *m;
+
+	for (uint32_t i = 0; i < n; i++)
+		rig_send_from(rig, i, far_slot(i), 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(asked_ahead(rig), (n * RIG_TABLE_LEN + RIG_PAGE - 1) / RIG_PAGE);
+	assert_true(rig_answer(rig));
+	assert_int_equal(rx_once(rig, &m, 1), 0);
+	for (uint32_t i = 0; i < n; i++)
+		assert_true(is_asked(rig, far_slot(i), rig->v.hdr_len + 100));
+}
+
+/* A buffer that never ends takes all places, and not more; the chain that waits is asked for all the same. */
+static void
+test_ring_iommu_look_is_bounded(void **state)
+{
+	struct rig *rig = *state;
+	const struct guest_seg seg[] = { { RIG_DATA + 100, 90, false }, { RIG_DATA + RIG_PAGE, UINT32_MAX - 200, false } };
+	struct rte_mbuf *m;
+
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_add_segs(rig, 0, seg, 2);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(asked_ahead(rig), VHOSTX_AHEAD);
+	assert_int_equal(rig->cursors.iommu.miss, vhostx_miss_word(RIG_DATA, VHOSTX_ACCESS_R));
+	assert_int_equal(wakes(rig), 1);
+	/* Nothing more while nobody answers. */
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(wakes(rig), 0);
+}
+
+/* Where nothing is missing for long, chains are looked at in their turn alone. */
+static void
+test_ring_iommu_stops_to_look(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	for (uint32_t i = 0; i < 1200; i++) {
+		rig_send_from(rig, 0, far_slot(0), 100);
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+		rig_assert_mbuf(m, 100, 0);
+		while (guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }) == 1)
+			;
+	}
+	assert_int_equal(rig->cursors.iommu.keen, 0);
+	/* Until something is missing again. */
+	rig_send_from(rig, 0, far_slot(1), 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_true(rig->cursors.iommu.keen != 0);
+}
+
 /* A page in the middle of a chain: what comes before it stays on the ring as well, and is read once. */
 static void
 test_ring_iommu_waits_in_the_middle(void **state)
@@ -216,12 +371,13 @@ quiesce(struct poller *p, bool barrier)
 static uint64_t
 run_poller(bool barrier)
 {
+	static struct vring_avail nothing;
 	static struct poller p;
 	pthread_t thread;
 
 	memset(&p, 0, sizeof(p));
 	p.iotlb = vhostx_iotlb_create(16);
-	p.snap = (struct vhostx_snapshot){ .ring = &p.ring, .iotlb = p.iotlb, .wakefd = -1 };
+	p.snap = (struct vhostx_snapshot){ .ring = &p.ring, .iotlb = p.iotlb, .wakefd = -1, .split.avail = &nothing };
 	vhostx_queue_publish(&p.queue, &p.snap);
 	assert_int_equal(pthread_create(&thread, NULL, poll_page, &p), 0);
 	for (int i = 0; i < ROUNDS; i++) {
@@ -274,6 +430,11 @@ test_ring_iommu_litmus_without_barrier(void **state)
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_iommu_asks_once, NULL),
 	RIG_CASE(test_ring_iommu_asks_to_write, NULL),
+	RIG_CASE(test_ring_iommu_asks_for_all_that_is_offered, NULL),
+	RIG_CASE(test_ring_iommu_asks_before_the_turn, NULL),
+	RIG_CASE(test_ring_iommu_looks_into_tables, rig_is_indirect),
+	RIG_CASE(test_ring_iommu_look_is_bounded, NULL),
+	RIG_CASE(test_ring_iommu_stops_to_look, NULL),
 	RIG_CASE(test_ring_iommu_waits_in_the_middle, NULL),
 	RIG_CASE(test_ring_iommu_denied_chain_goes_back, NULL),
 	RIG_CASE(test_ring_iommu_keeps_permissions, NULL),

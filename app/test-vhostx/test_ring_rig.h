@@ -135,6 +135,13 @@ rig_answer(struct rig *rig)
 
 	if (word == 0 || (word & VHOSTX_MISS_DENIED) != 0)
 		return false;
+	for (uint32_t i = 0; i < VHOSTX_AHEAD; i++) {
+		const uint64_t ahead = rig->cursors.iommu.ahead[i];
+
+		if (ahead != 0)
+			rig_map_page(rig, vhostx_miss_iova(ahead), vhostx_miss_access(ahead));
+		rig->cursors.iommu.ahead[i] = 0;
+	}
 	*miss = rig_map_page(rig, vhostx_miss_iova(word), vhostx_miss_access(word)) ? 0 :
 		word | VHOSTX_MISS_DENIED;
 	return true;

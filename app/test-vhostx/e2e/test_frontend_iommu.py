@@ -138,6 +138,69 @@ def test_iommu_page_taken_back_is_not_written(host, memory, packed):
         assert [frontend.recv(0) for _ in sent] == sent
 
 
+def asked_pages(frontend):
+    """Pages that were asked for so far."""
+    return {iova for iova, _ in frontend.asked}
+
+
+@vhostx_only
+@formats
+def test_iommu_burst_is_asked_for_at_once(host, memory, packed):
+    """All pages of a burst are known before the first is answered: one round trip."""
+    with guest(host, memory, packed=packed) as frontend:
+        frontend.echo(0, frames(20))
+        frontend.flush(0)
+        sent = frames(32, 500)
+        pages = {memory.alloc(PAGE, PAGE): frame for frame in sent}
+        frontend.allow = lambda iova, perm: None if iova in pages else BOTH
+        for page, frame in pages.items():
+            memory.write(page, bytes(12) + frame)
+            frontend.vrings[1].ring.add([Segment(page, 12 + len(frame), False)], token=([], b""))
+        frontend._publish(1)
+        frontend.wait(lambda: pages.keys() <= asked_pages(frontend), "all pages to be asked for", timeout=1)
+        for page in pages:
+            frontend.update(page)
+        assert [frontend.recv(0) for _ in sent] == sent
+
+
+@vhostx_only
+@formats
+def test_iommu_lent_pages_are_asked_for_ahead(host, memory, packed):
+    """One frame makes the host ask for the buffers of the next ones too."""
+    def page_each(memory, _):
+        return memory.alloc(PAGE, PAGE)
+    with guest(host, memory, packed=packed, size=64, place=page_each) as frontend:
+        frontend.allow = lambda iova, perm: perm
+        frontend.echo(0, frames(1))
+        lent = {chain.token[0].gpa & -PAGE for chain in frontend.vrings[0].ring.outstanding.values()}
+        frontend.wait(lambda: lent <= asked_pages(frontend), "all lent pages to be asked for")
+        asked = len(frontend.asked)
+        frontend.send_burst(0, frames(40))
+        assert len([frontend.recv(0) for _ in range(40)]) == 40
+        assert not lent & {iova for iova, _ in frontend.asked[asked:]}
+
+
+@vhostx_only
+@formats
+def test_iommu_ring_is_asked_for_at_once(host, memory, packed):
+    """A ring of many pages does not come back page by page."""
+    with guest(host, memory, packed=packed, size=1024, rx_limit=16) as frontend:
+        frontend.echo(0, frames(20))
+        own = set()
+        for vring in frontend.vrings:
+            for address, length in vring.ring._areas:
+                own |= set(range(address & -PAGE, address + length, PAGE))
+        frontend.allow = lambda iova, perm: None
+        before = len(frontend.asked)
+        frontend.invalidate(0, 0)
+        frontend.wait(lambda: own <= {iova for iova, _ in frontend.asked[before:]},
+                      "all pages of both rings to be asked for", timeout=1)
+        frontend.allow = lambda iova, perm: BOTH
+        for page in own:
+            frontend.update(page)
+        frontend.echo(0, frames(20))
+
+
 @vhostx_only
 @formats
 def test_iommu_silence_stops_one_ring_only(host, memory, packed):

@@ -58,7 +58,7 @@ ops_resume(void *ctx, uint16_t idx)
 	int ret;
 
 	ops_pause(port, idx);
-	ret = vhostx_build(&port->be, idx, &r->snap, &why, &port->be.vring[idx].miss);
+	ret = vhostx_build(&port->be, idx, &r->snap, &why, port->be.vring[idx].miss);
 	if (ret == 0 && !vhostx_postcopy_ready(port, idx))
 		return;
 	if (ret == 0) {

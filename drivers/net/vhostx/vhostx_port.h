@@ -26,8 +26,8 @@ struct vhostx_port_ring {
 	struct vhostx_snapshot snap;  /**< valid while built */
 	struct vhostx_queue *queue;   /**< the ethdev queue of this number and direction, NULL: none */
 	struct vhostx_zc_ring zc;     /**< rx: what it has lent */
-	uint64_t asked;               /**< what the front-end was asked for last, a vhostx_miss_word(); 0: nothing */
-	uint64_t asked_at;            /**< when that was, TSC cycles */
+	uint64_t asked;               /**< what it waits for, and was asked for, a vhostx_miss_word(); 0: nothing */
+	uint64_t asked_at;            /**< since when, TSC cycles */
 	const char *why;              /**< last reason in the log why it was not built or stopped, or NULL */
 	enum vhostx_state_kind kept;  /**< what the state file has of this ring */
 	union vhostx_inflight_ring *noted; /**< the in-flight record that is this ring's, or NULL */

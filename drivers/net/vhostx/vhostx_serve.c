@@ -124,7 +124,8 @@ tx_target(struct vhostx_port *port, uint16_t n, struct vhostx_port_ring **enable
 	if (own->built && own->snap.enabled)
 		return own;
 	/* A ring that waits for the guest's IOMMU comes back in a moment: its packets are for no other one. */
-	if (port->be.vring[2 * n].started && port->be.vring[2 * n].enabled && port->be.vring[2 * n].miss != 0)
+	if (port->be.vring[2 * n].started && port->be.vring[2 * n].enabled &&
+			port->be.vring[2 * n].miss[0] != 0)
 		return NULL;
 	return nr != 0 ? enabled[n % nr] : NULL;
 }

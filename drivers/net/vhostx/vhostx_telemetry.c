@@ -125,7 +125,7 @@ ring_lacks(const struct vhostx_backend *be, const struct vhostx_vring *vring)
 		return "waiting for a size";
 	if (!vring->has_addr)
 		return "waiting for addresses";
-	if (vring->started && vring->miss != 0)
+	if (vring->started && vring->miss[0] != 0)
 		return "waiting for the guest's IOMMU";
 	return vring->started ? "refused" : "waiting for a start";
 }

@@ -7,6 +7,7 @@
 #ifndef VHOSTX_MEM_IOTLB_H
 #define VHOSTX_MEM_IOTLB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** Most entries of one port, 32 bytes each: the buffers of 16 queue pairs of 1024 descriptors, a page each. */
@@ -21,6 +22,10 @@
 #define VHOSTX_MISS_PAGE 4096u
 /** Beside the access: the front-end has answered, and does not allow it. */
 #define VHOSTX_MISS_DENIED 4u
+/** Beside the access: the front-end was asked, and has not answered. */
+#define VHOSTX_MISS_ASKED 8u
+/** Beside that: some time ago. */
+#define VHOSTX_MISS_OLD 16u
 
 /** What is missing, in one word, never 0: the page and the access that is wanted (VHOSTX_ACCESS_*). */
 static inline uint64_t
@@ -41,6 +46,14 @@ static inline uint8_t
 vhostx_miss_access(uint64_t word)
 {
 	return word & VHOSTX_ACCESS_RW;
+}
+
+/** Does the answer to @a asked, 0 or a word whatever became of it, answer @a word too? */
+static inline bool
+vhostx_miss_covers(uint64_t asked, uint64_t word)
+{
+	return vhostx_miss_iova(asked) == vhostx_miss_iova(word) &&
+		(vhostx_miss_access(word) & ~vhostx_miss_access(asked)) == 0;
 }
 
 /** Addresses that follow one another, here and there. All fields are read while they are written. */

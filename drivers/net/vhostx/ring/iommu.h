@@ -2,7 +2,8 @@
  * Copyright (c) 2026 net_vhostx developers
  *
  * Rings of a guest behind a virtual IOMMU: addresses go through the IOTLB, and what it lacks is asked for by the
- * control thread. A ring asks for one page at a time, and waits for it.
+ * control thread. A chain that misses something waits on its ring, and while it does, the chains after it are
+ * looked at: an answer takes long, and many cost hardly more than one.
  */
 #ifndef VHOSTX_RING_IOMMU_H
 #define VHOSTX_RING_IOMMU_H
@@ -10,17 +11,40 @@
 #include "../mem/iotlb.h"
 #include "queue.h"
 
+/** Entries of a ring that are looked at ahead of their turn: a burst, and the next one. */
+#define VHOSTX_AHEAD_ENTRIES 64u
+/** Pages that a ring can have asked for ahead; a power of two. */
+#define VHOSTX_AHEAD 128u
+
 /** A ring's part in it. */
 struct vhostx_iommu_ring {
 	struct vhostx_range last; /**< entry of the last address, by its I/O virtual address; the poller's */
 	uint32_t gen;             /**< of the IOTLB before that was found */
 	uint8_t perm;             /**< what the entry allows; 0: nothing was found yet */
+	bool looked_wrap;         /**< packed: wrap counter at looked; the poller's, as the next two */
+	uint16_t looked;          /**< entries before it were looked at: as last_avail of the ring */
+	uint16_t keen;            /**< entries to look at until none is looked at ahead: lately nothing was missing */
+	uint16_t dir;             /**< VRING_DESC_F_WRITE if the ring's buffers are to be written, else 0 */
+	bool fresh;               /**< ahead has words that the control thread has not seen; atomic, letter O */
 	/**
-	 * A word of vhostx_miss_word(); 0: nothing is missing. Atomic: the poller writes it and wakes the control thread,
-	 * which puts 0 in its place when the answer is there, or adds VHOSTX_MISS_DENIED.
+	 * What the next chain misses, a word of vhostx_miss_word(); 0: nothing is missing. Atomic: the poller writes it,
+	 * and wakes the control thread unless the word is in ahead as well. The control thread puts 0 in its place when
+	 * the answer is there, or adds VHOSTX_MISS_DENIED.
 	 */
 	uint64_t miss;
+	/**
+	 * What else is missing, by page, see vhostx_iommu_ahead(). Atomic: the poller writes a word where 0 is, the
+	 * control thread where a word is: it adds VHOSTX_MISS_ASKED, and puts 0 there when it was answered or forgotten.
+	 */
+	uint64_t ahead[VHOSTX_AHEAD];
 };
+
+/** The only place where a ring may have asked for the page of @a iova ahead. */
+static inline uint64_t *
+vhostx_iommu_ahead(struct vhostx_iommu_ring *r, uint64_t iova)
+{
+	return &r->ahead[iova / VHOSTX_MISS_PAGE % VHOSTX_AHEAD];
+}
 
 /**
  * As vhostx_guest_va(), by the IOTLB.
@@ -30,7 +54,10 @@ struct vhostx_iommu_ring {
 enum vhostx_cause vhostx_iommu_va(const struct vhostx_snapshot *snap, uint64_t iova, uint16_t dir,
 	uint8_t **va, uint64_t *run);
 
-/** The entry of the ring's last address, if it stands and allows @a dir; else a range without bytes. */
+/**
+ * A fetch begins, or goes on: ask for what it will miss, if chains missed something lately.
+ * @return the entry of the ring's last address, if it stands and allows @a dir; else a range without bytes.
+ */
 struct vhostx_range vhostx_iommu_range(const struct vhostx_snapshot *snap, uint16_t dir);
 
 #endif /* VHOSTX_RING_IOMMU_H */

@@ -19,6 +19,9 @@
 #include "../mem/uffd.h"
 #include "msg.h"
 
+/** Pages of one ring that can be asked for at once: those of any that QEMU makes. */
+#define VHOSTX_VRING_MISSES 16u
+
 /**
  * What the front-end has said of one ring: plain data, not trusted.
  *
@@ -44,10 +47,10 @@ struct vhostx_vring {
 	bool started;       /**< see the table; the owner clears it for a ring that a guest broke */
 	bool enabled;       /**< SET_VRING_ENABLE, or no protocol features */
 	/**
-	 * Behind an IOMMU the addresses above are the device's own; a ring of which the IOTLB lacks a part is
-	 * not built, and this tells what: a vhostx_miss_word(), 0: nothing. The owner writes it.
+	 * Behind an IOMMU the addresses above are the device's own; a ring of which the IOTLB lacks parts is
+	 * not built, and this tells what: each a vhostx_miss_word(), then 0. The owner writes it.
 	 */
-	uint64_t miss;
+	uint64_t miss[VHOSTX_VRING_MISSES + 1];
 };
 
 /** What the front-end can learn of the device: the fields of virtio_net_config that exist here. */

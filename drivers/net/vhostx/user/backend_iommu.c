@@ -102,7 +102,8 @@ iotlb_update(struct backend_call *call, const struct vhostx_msg_iotlb *m)
 		vhostx_iotlb_add(be->iotlb, m->iova, m->size, va, m->perm);
 	be->ops->mapped(be->ctx, span.first, span.last, m->perm);
 	for (uint16_t i = 0; i < be->nr_vrings; i++) {
-		if (m->perm != 0 && be->vring[i].miss != 0 && span_has(&span, vhostx_miss_iova(be->vring[i].miss)))
+		if (m->perm != 0 && be->vring[i].miss[0] != 0 &&
+				span_has(&span, vhostx_miss_iova(be->vring[i].miss[0])))
 			backend_resume(be, i);
 	}
 	return 0;

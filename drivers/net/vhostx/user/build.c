@@ -41,33 +41,79 @@ vhostx_build_areas(const struct vhostx_backend *be, uint16_t idx)
 /* How the areas of a ring are found. */
 struct finder {
 	const struct vhostx_backend *be;
-	uint64_t miss; /* as of vhostx_build() */
+	uint64_t *miss;       /* as of vhostx_build() */
+	unsigned int nr_miss; /* of those */
 };
 
-/* The front-end's addresses are the device's own: what the IOTLB has of them must make one piece. */
+/* Each page once: one that two areas share with all that they want of it. */
+static void
+finder_miss(struct finder *f, uint64_t iova, uint8_t access)
+{
+	const uint64_t word = vhostx_miss_word(iova, access);
+
+	for (unsigned int i = 0; i < f->nr_miss; i++) {
+		if (vhostx_miss_iova(f->miss[i]) == vhostx_miss_iova(word)) {
+			f->miss[i] |= word;
+			return;
+		}
+	}
+	if (f->nr_miss < VHOSTX_VRING_MISSES)
+		f->miss[f->nr_miss++] = word;
+}
+
+/* Note what the IOTLB lacks of an area. Returns whether that is nothing. */
+static bool
+finder_has(struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
+{
+	bool all = true;
+
+	for (uint64_t done = 0, run; done < len; done += run) {
+		const uint64_t at = iova + done;
+		struct vhostx_iotlb_entry e;
+
+		run = VHOSTX_MISS_PAGE - at % VHOSTX_MISS_PAGE;
+		if (vhostx_iotlb_find(f->be->iotlb, at, access, &e) == 0) {
+			run = e.last - at + 1;
+			continue;
+		}
+		finder_miss(f, at, access);
+		all = false;
+	}
+	return all;
+}
+
+/* Where an area is of which the IOTLB has all. Its pieces must make one. */
 static uint8_t *
-find_iova(struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
+finder_join(const struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
 {
 	struct vhostx_iotlb_entry e;
-	uint32_t hint = 0;
 	uint8_t *va = NULL;
-	uint64_t run;
 
-	if (len - 1 > UINT64_MAX - iova)
-		return NULL;
 	for (uint64_t done = 0; done < len; done += e.last - (iova + done) + 1) {
 		uint8_t *here;
 
-		if (vhostx_iotlb_find(f->be->iotlb, iova + done, access, &e) != 0) {
-			f->miss = vhostx_miss_word(iova + done, access);
+		if (vhostx_iotlb_find(f->be->iotlb, iova + done, access, &e) != 0)
 			return NULL;
-		}
 		here = (uint8_t *)(uintptr_t)(e.va + (iova + done - e.first));
 		if (done == 0)
 			va = here;
 		else if (here != va + done)
 			return NULL;
 	}
+	return va;
+}
+
+/* The front-end's addresses are the device's own. */
+static uint8_t *
+find_iova(struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
+{
+	uint32_t hint = 0;
+	uint64_t run;
+	uint8_t *va;
+
+	if (len - 1 > UINT64_MAX - iova || !finder_has(f, iova, len, access))
+		return NULL;
+	va = finder_join(f, iova, len, access);
 	return vhostx_mem_gpa(f->be->mem, &hint, va, &run) != UINT64_MAX && run >= len ? va : NULL;
 }
 
@@ -109,7 +155,7 @@ build_areas(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsho
 {
 	const struct vhostx_areas len = vhostx_build_areas(be, idx);
 	const struct vhostx_vring *vring = &be->vring[idx];
-	struct finder f = { .be = be };
+	struct finder f = { .be = be, .miss = miss };
 	bool found;
 
 	if (!has(be, VIRTIO_F_RING_PACKED) && !rte_is_power_of_2(vring->num)) {
@@ -118,10 +164,10 @@ build_areas(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsho
 	}
 	found = has(be, VIRTIO_F_RING_PACKED) ? build_packed(&f, vring, &len, s) :
 		build_split(&f, vring, &len, s);
-	*miss = f.miss;
+	miss[f.nr_miss] = 0;
 	if (found)
 		return 0;
-	if (f.miss != 0)
+	if (f.nr_miss != 0)
 		return -EAGAIN;
 	*why = be->iotlb == NULL ? "the ring is not aligned or not in one region of guest memory" :
 		"the ring is not aligned, or its pages do not follow one another in guest memory; "
@@ -172,7 +218,7 @@ vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsh
 {
 	const struct vhostx_vring *vring = &be->vring[idx];
 
-	*miss = 0;
+	miss[0] = 0;
 	if (!vring->started || !vring->has_addr || vring->num == 0 || !be->has_features)
 		return -EAGAIN;
 	/* QEMU starts rings also if it has no memory that it can share, and says nothing. */

@@ -23,7 +23,8 @@ struct vhostx_areas vhostx_build_areas(const struct vhostx_backend *be, uint16_t
  * to set.
  *
  * @param why   set to a sentence for the log when -EINVAL is returned.
- * @param miss  set to a vhostx_miss_word() if the IOTLB lacks a part of the ring, else to 0.
+ * @param miss  [VHOSTX_VRING_MISSES + 1], set to a vhostx_miss_word() for each page of the ring that the IOTLB
+ *   lacks, or for so many, then to 0.
  * @return 0; -EAGAIN if the front-end has not said all yet, or the IOTLB lacks a part; -EINVAL if what it said cannot be: a ring
  *   without memory, a size that the format does not allow, an address outside guest memory or not
  *   aligned, a ring that crosses from one region to another.
