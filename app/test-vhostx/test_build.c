@@ -15,6 +15,7 @@
 #include <linux/virtio_net.h>
 
 #include <cmocka.h>
+#include <rte_atomic.h>
 #include <rte_bitops.h>
 
 #include "user/build.h"
@@ -62,6 +63,7 @@ teardown(void **state)
 {
 	struct rig *rig = *state;
 
+	vhostx_build_end(&rig->snap);
 	vhostx_iotlb_free(rig->be.iotlb);
 	vhostx_mem_free(rig->be.mem);
 	return close(rig->fd);
@@ -71,6 +73,7 @@ static int
 build(struct rig *rig)
 {
 	rig->why = NULL;
+	vhostx_build_end(&rig->snap);
 	return vhostx_build(&rig->be, 1, &rig->snap, &rig->why, rig->miss);
 }
 
@@ -328,7 +331,7 @@ use_iommu(struct rig *rig)
 	struct vhostx_vring *vring = &rig->vring[1];
 
 	rig->be.features |= RTE_BIT64(VHOSTX_F_ACCESS_PLATFORM);
-	rig->be.iotlb = vhostx_iotlb_create(64);
+	rig->be.iotlb = vhostx_iotlb_create(200);
 	assert_non_null(rig->be.iotlb);
 	vring->desc_uva = IOVA;
 	vring->avail_uva = IOVA + 0x10000;
@@ -428,18 +431,90 @@ test_build_iommu_asks_for_each_page_once(void **state)
 	assert_int_equal(rig->miss[VHOSTX_VRING_MISSES], 0);
 }
 
+/* Map all pages of the ring, those of the descriptors backwards. */
 static void
-test_build_iommu_refuses_scattered_ring(void **state)
+map_scattered(struct rig *rig)
+{
+	for (uint64_t off = 0; off < 0x30000; off += PAGE)
+		map_page(rig, IOVA + off, off < 0x10000 ? 0x100000 - off : off, VHOSTX_ACCESS_RW);
+}
+
+/* Pages that do not follow one another are put in a row, and can be told from those of their region. */
+static void
+test_build_iommu_joins_scattered_ring(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t *base = rig->be.mem->range[0].va;
+	uint64_t run;
+
+	use_iommu(rig);
+	rig->vring[1].desc_uva = IOVA + 0x40;
+	map_scattered(rig);
+	assert_int_equal(build(rig), 0);
+	assert_null(rig->snap.view[1]);
+	assert_ptr_equal(rig->snap.split.avail, base + 0x10000);
+	for (uint32_t i = 0; i < 1024; i++) {
+		const uint64_t off = 0x40 + i * sizeof(struct vring_desc);
+		uint8_t *there = base + 0x100000 - (off & ~(PAGE - 1)) + off % PAGE;
+		struct vring_desc *desc = &rig->snap.split.desc[i];
+
+		memset(there, i, sizeof(*desc));
+		rte_compiler_barrier();
+		assert_int_equal(desc->addr, (i & 0xff) * UINT64_C(0x0101010101010101));
+		desc->flags = i + 5000;
+		rte_compiler_barrier();
+		assert_memory_equal(there + offsetof(struct vring_desc, flags), &(uint16_t){ i + 5000 }, sizeof(uint16_t));
+		assert_ptr_equal(vhostx_view_origin(rig->snap.view, desc, &run), there);
+		assert_int_equal(run, PAGE - off % PAGE);
+	}
+	assert_ptr_equal(vhostx_view_origin(rig->snap.view, rig->snap.split.avail, &run), rig->snap.split.avail);
+	assert_true(run == UINT64_MAX);
+}
+
+/* What stays in use of a region that goes. */
+static void
+test_build_iommu_view_outlives_region(void **state)
 {
 	struct rig *rig = *state;
 
 	use_iommu(rig);
-	for (uint64_t off = 0; off < 0x30000; off += PAGE)
-		map_page(rig, IOVA + off, off, VHOSTX_ACCESS_RW);
+	map_scattered(rig);
 	assert_int_equal(build(rig), 0);
-	map_page(rig, IOVA + PAGE, 0x100000, VHOSTX_ACCESS_RW);
+	rig->snap.split.desc[0].addr = 77;
+	vhostx_mem_free(rig->be.mem);
+	rig->be.mem = NULL;
+	assert_int_equal(rig->snap.split.desc[0].addr, 77);
+}
+
+/* Pages that are none of ours, and more of them than a ring may cost. */
+static void
+test_build_iommu_refuses_what_cannot_be_joined(void **state)
+{
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	map_scattered(rig);
+	map_page(rig, IOVA + PAGE, 0x1000 + 16, VHOSTX_ACCESS_RW);
 	assert_refused(rig);
 	assert_non_null(strstr(rig->why, "iommu=pt"));
+	map_scattered(rig);
+	assert_int_equal(build(rig), 0);
+	rig->be.listening = true;
+	assert_refused(rig);
+	rig->be.listening = false;
+	for (uint64_t off = 0; off < 20 * PAGE; off += PAGE)
+		map_page(rig, IOVA + off, 0x100000 - off, VHOSTX_ACCESS_RW);
+	rig->vring[1].num = 4096;
+	rig->vring[1].avail_uva = IOVA + 0x100000;
+	for (uint64_t off = 0; off < 0x30000; off += PAGE)
+		map_page(rig, IOVA + 0x100000 + off, off, VHOSTX_ACCESS_RW);
+	rig->vring[1].used_uva = IOVA + 0x110000;
+	assert_int_equal(build(rig), 0);
+	rig->vring[1].num = 8192;
+	rig->vring[1].avail_uva = IOVA + 0x100000;
+	for (uint64_t off = 0; off < 32 * PAGE; off += PAGE)
+		map_page(rig, IOVA + off, 0x100000 - off, VHOSTX_ACCESS_RW);
+	assert_refused(rig);
 }
 
 /* What the driver logs at the ring's address it would log again at an address of another kind. */
@@ -482,7 +557,9 @@ main(void)
 		CASE(test_build_iommu_packed_asks_for_writing),
 		CASE(test_build_iommu_read_only_ring_is_missing),
 		CASE(test_build_iommu_asks_for_each_page_once),
-		CASE(test_build_iommu_refuses_scattered_ring),
+		CASE(test_build_iommu_joins_scattered_ring),
+		CASE(test_build_iommu_view_outlives_region),
+		CASE(test_build_iommu_refuses_what_cannot_be_joined),
 		CASE(test_build_iommu_logs_ring_once),
 	};
 

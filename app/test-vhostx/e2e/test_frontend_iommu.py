@@ -203,6 +203,26 @@ def test_iommu_ring_is_asked_for_at_once(host, memory, packed):
 
 @vhostx_only
 @formats
+def test_iommu_ring_in_pieces(host, packed):
+    """A Linux guest gets the pages of a ring one by one, wherever they are free."""
+    memory = IovaMemory(size=1 << 20, chunk=PAGE)
+    try:
+        with guest(host, memory, packed=packed, size=512, rx_limit=32, rx_size=1600) as frontend:
+            ring = frontend.vrings[0].ring
+            assert memory.user(ring.desc) + PAGE != memory.user(ring.desc + PAGE)
+            frontend.echo(0, frames(600))
+            for address in ring.addresses():
+                frontend.invalidate(address & -PAGE)
+                frontend.echo(0, frames(20))
+            frontend.stop()
+            frontend.start()
+            frontend.echo(0, frames(600))
+    finally:
+        memory.close()
+
+
+@vhostx_only
+@formats
 def test_iommu_silence_stops_one_ring_only(host, memory, packed):
     """A page that nobody answers for: its ring waits, all others go on."""
     with guest(host, memory, packed=packed, pairs=2) as frontend:
@@ -292,6 +312,31 @@ def test_iommu_log_has_guest_physical_pages(host, memory, packed, layout):
         assert all(GPA <= page * PAGE < GPA + memory.size for page in marked)
         shadow.close()
         log.close()
+
+
+@vhostx_only
+@formats
+def test_iommu_log_has_ring_in_pieces(host, packed):
+    """What is written into such a ring is logged where it really is."""
+    memory = IovaMemory(size=1 << 20, chunk=PAGE)
+    try:
+        with guest(host, memory, packed=packed, size=512, rx_limit=32, rx_size=1600,
+                   more_features=Feature.LOG_ALL) as frontend:
+            log = DirtyLog(memory)
+            log.install(frontend)
+            switch_log(frontend, True)
+            shadow = Shadow(memory)
+            frontend.echo(0, frames(600))
+            frontend.flush(0)
+            frontend.stop()
+            changed = {memory.gpa(page * PAGE) // PAGE for page in shadow.written()}
+            marked = log.pages()
+            shadow.close()
+            log.close()
+            assert changed, "the back-end wrote nothing"
+            assert changed <= marked, f"not in the log: {sorted(changed - marked)}"
+    finally:
+        memory.close()
 
 
 @vhostx_only

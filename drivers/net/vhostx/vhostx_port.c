@@ -31,6 +31,7 @@ void
 vhostx_port_pause(struct vhostx_port *port, uint16_t idx)
 {
 	vhostx_serve_retire(port, idx);
+	vhostx_build_end(&port->ring[idx].snap);
 	port->ring[idx].built = false;
 }
 

@@ -52,6 +52,15 @@ vhostx_resume_open(struct vhostx_port *port, bool make)
 	return false;
 }
 
+/* Where an area begins: those of two rings that differ begin elsewhere. */
+static bool
+resume_place(const struct vhostx_snapshot *s, const void *area, struct vhostx_place *place)
+{
+	uint64_t run;
+
+	return vhostx_mem_place(s->mem, vhostx_view_origin(s->view, area, &run), place);
+}
+
 static bool
 resume_ident(const struct vhostx_port_ring *r, enum vhostx_state_kind kind, struct vhostx_state_ident *ident)
 {
@@ -62,9 +71,9 @@ resume_ident(const struct vhostx_port_ring *r, enum vhostx_state_kind kind, stru
 	*ident = (struct vhostx_state_ident) {
 		.size = s->size, .base = s->format == VHOSTX_PACKED ? base : 0, .kind = kind,
 	};
-	return vhostx_mem_place(s->mem, s->packed.desc, &ident->desc) &&
-		vhostx_mem_place(s->mem, s->packed.driver, &ident->driver) &&
-		vhostx_mem_place(s->mem, s->packed.device, &ident->device);
+	return resume_place(s, s->packed.desc, &ident->desc) &&
+		resume_place(s, s->packed.driver, &ident->driver) &&
+		resume_place(s, s->packed.device, &ident->device);
 }
 
 /* What is to be kept of the ring. */

@@ -35,19 +35,30 @@ def iotlb(kind, iova, size=PAGE, user=0, perm=0):
 class IovaMemory(Memory):
     """Guest memory as the device is to see it: shuffled pieces of one region.
 
-    What is allocated lies in one piece, as what a driver allocates for its
-    rings; neighbours in the device's space are none in the guest's.
+    Neighbours in the device's space are none in the guest's. What is allocated
+    lies in one piece as far as a piece has room for it.
     """
 
-    def __init__(self, size=16 << 20, seed=1):
+    def __init__(self, size=16 << 20, seed=1, chunk=CHUNK):
         self.size = size
         self.backing = Region(GPA, size, user=USER_BASE)
-        order = list(range(size // CHUNK))
+        order = list(range(size // chunk))
         random.Random(seed).shuffle(order)
         super().__init__(
-            Region(IOVA + i * CHUNK, CHUNK, user=USER_BASE + at * CHUNK,
-                   offset=at * CHUNK, fd=self.backing.fd)
+            Region(IOVA + i * chunk, chunk, user=USER_BASE + at * chunk,
+                   offset=at * chunk, fd=self.backing.fd)
             for i, at in enumerate(order))
+
+    def alloc(self, length, align=64):
+        """As usual, or from the beginning of a piece on."""
+        try:
+            return super().alloc(length, align)
+        except MemoryError:
+            for region in self.regions:
+                if self.is_free(region.gpa, length):
+                    self.claim(region.gpa, length)
+                    return region.gpa
+            raise
 
     def table(self):
         """The back-end is told of the guest's memory as it is."""

@@ -28,19 +28,20 @@ dirty_end(struct dirty *d)
 	vhostx_log_flush(d->snap->log, &d->batch);
 }
 
-/* Areas of a ring lie in one region. Segments do as well, but behind an IOMMU, where it takes an accident. */
+/* What is in one piece here may be in several there, behind an IOMMU. */
 static void
 dirty_mark(struct dirty *d, const void *va, uint64_t len)
 {
 	const uint8_t *at = va;
 
 	while (len != 0) {
-		uint64_t run;
-		const uint64_t gpa = vhostx_mem_gpa(d->snap->mem, &d->hint, at, &run);
+		uint64_t run, part;
+		const uint8_t *there = vhostx_view_origin(d->snap->view, at, &part);
+		const uint64_t gpa = vhostx_mem_gpa(d->snap->mem, &d->hint, there, &run);
 
 		if (gpa == UINT64_MAX)
 			return;
-		run = RTE_MIN(len, run);
+		run = RTE_MIN(RTE_MIN(len, part), run);
 		vhostx_log_mark(d->snap->log, &d->batch, gpa, run);
 		at += run;
 		len -= run;

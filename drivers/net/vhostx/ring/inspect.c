@@ -160,6 +160,8 @@ vhostx_queue_intr_off(struct vhostx_queue *queue)
 static void
 ring_watch(const struct vhostx_snapshot *s, struct vhostx_watch *w)
 {
+	uint64_t run;
+
 	w->size = sizeof(uint16_t);
 	if (s->format == VHOSTX_PACKED) {
 		w->addr = &s->packed.desc[s->ring->last_avail].flags;
@@ -172,7 +174,9 @@ ring_watch(const struct vhostx_snapshot *s, struct vhostx_watch *w)
 		w->match = s->ring->last_avail;
 		w->until_differs = true;
 	}
-	w->map = vhostx_mem_hold(s->mem, w->addr);
+	/* The memory of a view goes when the ring does; that of the region is kept. */
+	w->addr = vhostx_view_origin(s->view, (const void *)(uintptr_t)w->addr, &run);
+	w->map = vhostx_mem_hold(s->mem, (const void *)(uintptr_t)w->addr);
 }
 
 int

@@ -14,6 +14,7 @@
 
 #include "../mem/log.h"
 #include "../mem/region.h"
+#include "../mem/view.h"
 
 struct vhostx_iotlb;
 struct vhostx_journal;
@@ -77,6 +78,7 @@ struct vhostx_snapshot {
 	int logfd;                    /**< signalled when the log was written; -1: nobody asked for that */
 	int wakefd;                   /**< behind an IOMMU: the port's eventfd, as the queue's */
 	int kickfd;                   /**< the guest's kicks, for who waits for them; -1: none */
+	struct vhostx_view *view[VHOSTX_VIEWS]; /**< areas of the ring that were put together; each may be NULL */
 };
 
 /**

@@ -103,9 +103,48 @@ finder_join(const struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
 	return va;
 }
 
-/* The front-end's addresses are the device's own. */
+/* Where the page at @a iova is, all of it, and as far from the border of a page as there; NULL: not so. */
 static uint8_t *
-find_iova(struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
+finder_page(const struct finder *f, uint64_t iova, uint8_t access)
+{
+	struct vhostx_iotlb_entry e;
+	uint64_t va;
+
+	if (vhostx_iotlb_find(f->be->iotlb, iova, access, &e) != 0 || e.last - iova < VHOSTX_PAGE - 1)
+		return NULL;
+	va = e.va + (iova - e.first);
+	return va % VHOSTX_PAGE == 0 ? (uint8_t *)(uintptr_t)va : NULL;
+}
+
+/* Put an area together that is in pieces: a guest's driver gets the pages of a ring one by one. */
+static uint8_t *
+finder_view(const struct finder *f, uint64_t iova, uint64_t len, uint8_t access, struct vhostx_view **out)
+{
+	const uint64_t off = iova % VHOSTX_PAGE;
+	struct vhostx_view *view = vhostx_view_alloc((off + len + VHOSTX_PAGE - 1) / VHOSTX_PAGE);
+	uint32_t i;
+
+	if (view == NULL)
+		return NULL;
+	for (i = 0; i < view->nr; i++) {
+		view->page[i] = finder_page(f, iova - off + (uint64_t)i * VHOSTX_PAGE, access);
+		if (view->page[i] == NULL)
+			break;
+	}
+	if (i < view->nr || vhostx_view_map(view) != 0) {
+		vhostx_view_free(view);
+		return NULL;
+	}
+	*out = view;
+	return view->va + off;
+}
+
+/*
+ * The front-end's addresses are the device's own. While memory is filled, a page that is not there yet must be
+ * touched where that is noticed, which a view is not.
+ */
+static uint8_t *
+find_iova(struct finder *f, uint64_t iova, uint64_t len, uint8_t access, struct vhostx_view **view)
 {
 	uint32_t hint = 0;
 	uint64_t run;
@@ -114,14 +153,16 @@ find_iova(struct finder *f, uint64_t iova, uint64_t len, uint8_t access)
 	if (len - 1 > UINT64_MAX - iova || !finder_has(f, iova, len, access))
 		return NULL;
 	va = finder_join(f, iova, len, access);
-	return vhostx_mem_gpa(f->be->mem, &hint, va, &run) != UINT64_MAX && run >= len ? va : NULL;
+	if (va != NULL && vhostx_mem_gpa(f->be->mem, &hint, va, &run) != UINT64_MAX && run >= len)
+		return va;
+	return f->be->listening ? NULL : finder_view(f, iova, len, access, view);
 }
 
 /* One area of a ring: in one region, aligned as virtio 1.3, 2.7 and 2.8.10.1 ask. */
 static void *
-area(struct finder *f, uint64_t addr, uint64_t len, uint64_t align, uint8_t access)
+area(struct finder *f, uint64_t addr, uint64_t len, uint64_t align, uint8_t access, struct vhostx_view **view)
 {
-	uint8_t *va = f->be->iotlb != NULL ? find_iova(f, addr, len, access) :
+	uint8_t *va = f->be->iotlb != NULL ? find_iova(f, addr, len, access, view) :
 		vhostx_mem_from_uva(f->be->mem, addr, len);
 
 	return ((uintptr_t)va & (align - 1)) == 0 ? va : NULL;
@@ -132,9 +173,9 @@ build_split(struct finder *f, const struct vhostx_vring *vring, const struct vho
 	struct vhostx_snapshot *s)
 {
 	s->format = VHOSTX_SPLIT;
-	s->split.desc = area(f, vring->desc_uva, len->desc, 16, VHOSTX_ACCESS_R);
-	s->split.avail = area(f, vring->avail_uva, len->avail, 2, VHOSTX_ACCESS_R);
-	s->split.used = area(f, vring->used_uva, len->used, 4, VHOSTX_ACCESS_RW);
+	s->split.desc = area(f, vring->desc_uva, len->desc, 16, VHOSTX_ACCESS_R, &s->view[0]);
+	s->split.avail = area(f, vring->avail_uva, len->avail, 2, VHOSTX_ACCESS_R, &s->view[1]);
+	s->split.used = area(f, vring->used_uva, len->used, 4, VHOSTX_ACCESS_RW, &s->view[2]);
 	return s->split.desc != NULL && s->split.avail != NULL && s->split.used != NULL;
 }
 
@@ -143,10 +184,19 @@ build_packed(struct finder *f, const struct vhostx_vring *vring, const struct vh
 	struct vhostx_snapshot *s)
 {
 	s->format = VHOSTX_PACKED;
-	s->packed.desc = area(f, vring->desc_uva, len->desc, 16, VHOSTX_ACCESS_RW);
-	s->packed.driver = area(f, vring->avail_uva, len->avail, 4, VHOSTX_ACCESS_R);
-	s->packed.device = area(f, vring->used_uva, len->used, 4, VHOSTX_ACCESS_RW);
+	s->packed.desc = area(f, vring->desc_uva, len->desc, 16, VHOSTX_ACCESS_RW, &s->view[0]);
+	s->packed.driver = area(f, vring->avail_uva, len->avail, 4, VHOSTX_ACCESS_R, &s->view[1]);
+	s->packed.device = area(f, vring->used_uva, len->used, 4, VHOSTX_ACCESS_RW, &s->view[2]);
 	return s->packed.desc != NULL && s->packed.driver != NULL && s->packed.device != NULL;
+}
+
+void
+vhostx_build_end(struct vhostx_snapshot *s)
+{
+	for (unsigned int i = 0; i < VHOSTX_VIEWS; i++) {
+		vhostx_view_free(s->view[i]);
+		s->view[i] = NULL;
+	}
 }
 
 static int
@@ -167,10 +217,11 @@ build_areas(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapsho
 	miss[f.nr_miss] = 0;
 	if (found)
 		return 0;
+	vhostx_build_end(s);
 	if (f.nr_miss != 0)
 		return -EAGAIN;
 	*why = be->iotlb == NULL ? "the ring is not aligned or not in one region of guest memory" :
-		"the ring is not aligned, or its pages do not follow one another in guest memory; "
+		"the ring is not aligned, or its pages are in pieces that cannot be put together, as in hugepages; "
 		"give it fewer entries, or iommu=pt to the guest's kernel";
 	return -EINVAL;
 }

@@ -32,4 +32,7 @@ struct vhostx_areas vhostx_build_areas(const struct vhostx_backend *be, uint16_t
 int vhostx_build(const struct vhostx_backend *be, uint16_t idx, struct vhostx_snapshot *snap,
 	const char **why, uint64_t *miss);
 
+/** Give back what a snapshot has of its own: built, and retired since, or all zero. */
+void vhostx_build_end(struct vhostx_snapshot *snap);
+
 #endif /* VHOSTX_USER_BUILD_H */
