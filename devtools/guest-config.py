@@ -55,6 +55,9 @@ def add_guest_options(parser):
     group.add_argument("--numa-node", type=int, metavar="N",
                        help="node of the host that the memory is bound to")
     group.add_argument("--hugepages", action="store_true", help="memory from hugepages")
+    group.add_argument("--iommu", action="store_true",
+                       help="the device behind an IOMMU; the port needs iommu-support=1, and a Linux guest "
+                       "intel_iommu=on in its command line")
     group.add_argument("--tcg", action="store_true",
                        help="without hardware virtualisation, and so without MSI-X")
     group.add_argument("--index", type=int, default=0, metavar="N",
@@ -77,7 +80,7 @@ def find_guest(options):
                  ring_size=options.ring_size, packed=options.packed,
                  offloads=not options.no_offloads, tcg=options.tcg, mac=options.mac,
                  mtu=options.mtu, node=options.numa_node, hugepages=options.hugepages,
-                 index=options.index)
+                 index=options.index, iommu=options.iommu)
 
 
 def print_qemu(options):

@@ -58,6 +58,7 @@ class Guest:
     node: Optional[int] = None     # NUMA node of the host that the memory is bound to
     hugepages: bool = False
     index: int = 0                 # of the device in its guest
+    iommu: bool = False            # the guest decides what the device may see
 
     def __post_init__(self):
         if self.port.socket is None:

@@ -42,13 +42,19 @@ def add_interface(devices, guest):
     child(interface, "model", type="virtio")
     driver = child(interface, "driver", queues=guest.queues if guest.queues > 1 else None,
                    rx_queue_size=guest.ring_size, tx_queue_size=guest.ring_size,
-                   packed=switch(True) if guest.packed else None)
+                   packed=switch(True) if guest.packed else None,
+                   iommu=switch(True) if guest.iommu else None, ats=switch(True) if guest.iommu else None)
     if not guest.offloads:
         child(driver, "host", **dict.fromkeys(HOST_OFFLOADS, "off"))
         child(driver, "guest", **dict.fromkeys(GUEST_OFFLOADS, "off"))
     if guest.mtu is not None:
         child(interface, "mtu", size=guest.mtu)
     child(interface, "alias", name=f"ua-net{guest.index}")
+
+
+def add_iommu(devices):
+    """An IOMMU; the domain's machine must be a q35."""
+    child(child(devices, "iommu", model="intel"), "driver", intremap="off", iotlb="on")
 
 
 def add_override(domain, guest):
@@ -65,7 +71,10 @@ def domain_xml(guest):
     domain = ElementTree.Element("domain", type="qemu" if guest.tcg else "kvm")
     if guest.index == 0:
         add_memory(domain, guest)
-    add_interface(child(domain, "devices"), guest)
+    devices = child(domain, "devices")
+    add_interface(devices, guest)
+    if guest.iommu and guest.index == 0:
+        add_iommu(devices)
     if guest.tcg:
         add_override(domain, guest)
     ElementTree.indent(domain)

@@ -68,7 +68,7 @@ def assert_found(text, level, what, remedy, port=SERVER, user=None):
 @pytest.mark.parametrize("port", [SERVER, CLIENT], ids=["server", "client"])
 @pytest.mark.parametrize("wishes", [
     {}, {"queues": 1}, {"packed": True}, {"ring_size": 512, "mtu": 9000}, {"hugepages": True, "node": 0},
-    {"tcg": True}], ids=str)
+    {"tcg": True}, {"iommu": True}], ids=str)
 @pytest.mark.parametrize("write", [command, domain])
 def test_what_is_printed_fits(port, wishes, write):
     assert STOPS not in levels(write(port, **wishes), port)
@@ -100,6 +100,18 @@ def test_emulation_has_no_vectors():
     assert '<qemu:property name="vectors" type="unsigned" value="0" />' in domain(tcg=True)
 
 
+def test_device_behind_an_iommu():
+    text = command(iommu=True)
+    iommu, device = text.index("intel-iommu,device-iotlb=on"), text.index("virtio-net-pci")
+    assert "-machine q35" in text and iommu < device
+    assert "disable-legacy=on,iommu_platform=on,ats=on" in text[device:]
+    second = command(iommu=True, index=1)
+    assert "iommu_platform=on" in second and "intel-iommu" not in second and "q35" not in second
+    assert "iommu" not in command()
+    text = domain(iommu=True)
+    assert '<iommu model="intel">' in text and 'iotlb="on"' in text and 'iommu="on" ats="on"' in text
+
+
 def test_second_device_has_no_memory_of_its_own():
     text = command(index=1)
     assert "memory-backend" not in text and "id=net1,chardev=char1" in text
@@ -115,7 +127,7 @@ def test_domains_are_valid(tmp_path):
     """libvirt's own schema takes what is printed, once the rest of a domain is there."""
     rest = ("<name>guest</name><vcpu>1</vcpu><os><type arch='x86_64' machine='pc'>hvm</type></os>")
     for number, wishes in enumerate([{}, {"tcg": True, "packed": True, "mtu": 9000},
-                                     {"offloads": False, "hugepages": True, "node": 0}]):
+                                     {"offloads": False, "hugepages": True, "node": 0}, {"iommu": True}]):
         path = tmp_path / f"{number}.xml"
         path.write_text(domain(CLIENT, **wishes).replace("<memory unit", rest + "<memory unit"),
                         encoding="utf-8")
