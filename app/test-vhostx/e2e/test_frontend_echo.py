@@ -129,8 +129,8 @@ def test_echo_buffers_cross_regions(host, packed, mergeable, layout):
 
 @vhostx_only
 @formats
-@layouts("direct", "indirect")
-@pytest.mark.parametrize("count", [64, 509])
+@pytest.mark.parametrize("count, layout", [(64, DIRECT), (64, INDIRECT), (509, DIRECT)],
+                         ids=["64-direct", "64-indirect", "509-direct"])
 def test_echo_many_regions(host, packed, layout, count):
     memory = Memory.adjacent(count, 1 << 16)
     run(host, memory=memory, packed=packed, add_regions=True, place=crossing,

@@ -116,7 +116,7 @@ def test_queue_pairs_change_under_traffic(pairs, figures):
         assert "Combined:\t2" in end.host.run("ethtool -l eth0").partition("Current")[0]
         end.queue_pairs(1)
     server = net.serve(two)
-    client = one.host.spawn(f"iperf3 -J -i 0 -P 8 -t 10 -c {two.v4}")
+    client = one.host.spawn(f"iperf3 -J -i 0 -P 8 -t 6 -c {two.v4}")
     for number in (1, 2, 1, 2):
         for end in (one, two):
             end.queue_pairs(number)

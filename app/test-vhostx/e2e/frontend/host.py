@@ -74,12 +74,24 @@ class Host:
 
     def frontend(self, port=0, memory=None, kind=Frontend, **wishes):
         """A front-end that is up and running on a port."""
+        return self._begun(kind.up, port, memory, kind, wishes)
+
+    def newcomer(self, port=0, memory=None, kind=Frontend, **wishes):
+        """A front-end that has negotiated features and nothing else."""
+        def begin(frontend):
+            frontend.open()
+            frontend.negotiate()
+
+        return self._begun(begin, port, memory, kind, wishes)
+
+    def _begun(self, begin, port, memory, kind, wishes):
         frontend = kind(self.socket(port), self.config(**wishes), memory=memory)
         try:
-            return frontend.up()
+            begin(frontend)
         except BaseException:
             frontend.close()
             raise
+        return frontend
 
     def check(self, pairs=1, port=0):
         """A new front-end must find a port that forwards."""
