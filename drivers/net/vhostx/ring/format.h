@@ -39,20 +39,28 @@ ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wan
 	}
 }
 
-/* The ring has an in-flight record. */
+/* Take chains without giving them back. */
+static __rte_always_inline void
+ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
+{
+	if (unlikely(s->inflight != NULL))
+		vhostx_inflight_take(s, b->chain, n);
+	switch (s->format) {
+	case VHOSTX_SPLIT:
+		split_take(s, b, n);
+		break;
+	default:
+		packed_take(s, b, n);
+		break;
+	}
+}
+
+/* The ring has an in-flight record: each step is noted by itself. */
 static __rte_noinline void
 ring_give_back_noted(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
-	vhostx_inflight_take(s, b->chain, n);
-	vhostx_inflight_give(s, b->chain, n);
-	if (s->format == VHOSTX_SPLIT) {
-		split_take(s, b, n);
-		split_complete(s, b->chain, n);
-	} else {
-		packed_take(s, b, n);
-		packed_complete(s, b->chain, n, b->plain);
-	}
-	vhostx_inflight_given(s, b->chain, n);
+	ring_take(s, b, n);
+	ring_put(s, b->chain, n, b->plain);
 }
 
 /* Take chains and give them back. @a dir as of fetch: without WRITE nothing was written into them. */
@@ -77,22 +85,6 @@ ring_give_back(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t
 			packed_complete_unwritten(s, b->chain, n, b->plain);
 		else
 			packed_complete(s, b->chain, n, b->plain);
-		break;
-	}
-}
-
-/* Take chains without giving them back. */
-static __rte_always_inline void
-ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
-{
-	if (unlikely(s->inflight != NULL))
-		vhostx_inflight_take(s, b->chain, n);
-	switch (s->format) {
-	case VHOSTX_SPLIT:
-		split_take(s, b, n);
-		break;
-	default:
-		packed_take(s, b, n);
 		break;
 	}
 }

@@ -26,7 +26,7 @@ vhostx_give_done(const struct vhostx_snapshot *s, struct vhostx_zc *zc)
 			vhostx_zc_reap(zc, g, rec, vhostx_zc_now());
 
 		if (n != 0)
-			ring_return(s, rec, n);
+			ring_return(s, rec, n, false);
 		given += n;
 	}
 	if (given != 0)
@@ -47,7 +47,7 @@ vhostx_give_early(const struct vhostx_snapshot *s, struct vhostx_zc *zc)
 		/* One that comes back just now is given back here as well: reaping it gives nobody anything. */
 		if (!vhostx_zc_is_out(zc, id))
 			continue;
-		ring_return(s, &rec, 1);
+		ring_return(s, &rec, 1, false);
 		given++;
 	}
 	if (given != 0)

@@ -12,12 +12,10 @@
 #include "packed.h"
 #include "split.h"
 
-/* Give chains back that were taken before, at least one, in any order, with nothing written into them. */
+/* Give chains back that were taken before, at least one, in any order; plain: each takes one entry. */
 static __rte_always_inline void
-ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+ring_put(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
 {
-	const uint16_t before = s->ring->last_used;
-
 	if (unlikely(s->inflight != NULL))
 		vhostx_inflight_give(s, c, n);
 	switch (s->format) {
@@ -25,11 +23,20 @@ ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 		split_complete(s, c, n);
 		break;
 	default:
-		packed_complete(s, c, n, false);
+		packed_complete(s, c, n, plain);
 		break;
 	}
 	if (unlikely(s->inflight != NULL))
 		vhostx_inflight_given(s, c, n);
+}
+
+/* The same for chains with nothing written into them, and with a line in the log of what changes in guest memory. */
+static __rte_always_inline void
+ring_return(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
+{
+	const uint16_t before = s->ring->last_used;
+
+	ring_put(s, c, n, plain);
 	if (unlikely(s->log != NULL))
 		vhostx_dirty_used(s, before);
 }

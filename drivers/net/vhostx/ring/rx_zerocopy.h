@@ -504,7 +504,7 @@ rx_complete_zc(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t
 			s->zc->slot[b->chain[i].id].entry = b->chain[i].entry;
 	}
 	if (k != 0)
-		ring_return(s, b->chain, k);
+		ring_return(s, b->chain, k, b->plain);
 	return k;
 }
 
@@ -527,7 +527,7 @@ rx_reap(const struct vhostx_snapshot *s)
 	while (looks++ < VHOSTX_ZC_LOOK && vhostx_zc_next_group(zc, &group, &passed)) {
 		n = vhostx_zc_reap(zc, group, rec, vhostx_zc_now());
 		if (n != 0)
-			ring_return(s, rec, n);
+			ring_return(s, rec, n, false);
 		given += n;
 	}
 	zc->look = (zc->look + passed) % zc->nr_groups;
