@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 SIZES = ["64", "128", "256", "512", "1024", "1518", "9000", "imix"]
-KEY = ("mode", "format", "mergeable", "in_order", "direction", "burst", "queues", "ports")
+KEY = ("mode", "format", "mergeable", "in_order", "jumbo", "direction", "burst", "queues", "ports")
 
 
 class Point:
@@ -60,10 +60,10 @@ def draw_ratio(axes, sizes, label, series, points):
 
 
 def title_of(key):
-    mode, fmt, mergeable, in_order, direction, burst, _, _ = key
+    mode, fmt, mergeable, in_order, jumbo, direction, burst, _, _ = key
     what = "packets per second" if mode == "two-cores" else "cycles per packet"
     return (f"{fmt} {direction}, burst {burst}, {'' if mergeable == '1' else 'not '}mergeable, "
-            f"in_order={in_order}\n{what}, above 1 net_vhostx is faster")
+            f"in_order={in_order}{', a frame in one buffer' if jumbo == '1' else ''}\n{what}, above 1 net_vhostx is faster")
 
 
 def plot(key, lines, path):
@@ -95,9 +95,10 @@ def main():
     os.makedirs(folder, exist_ok=True)
     count = 0
     for key, lines in read(source).items():
-        mode, fmt, mergeable, in_order, direction, burst, _, _ = key
+        mode, fmt, mergeable, in_order, jumbo, direction, burst, _, _ = key
         name = "-".join([mode, fmt, "mrg" if mergeable == "1" else "nomrg",
-                         "inorder" if in_order == "1" else "noorder", direction, "b" + burst])
+                         "inorder" if in_order == "1" else "noorder", *["jumbo"] * (jumbo == "1"), direction,
+                         "b" + burst])
         plot(key, lines, os.path.join(folder, f"{name}.{kind}"))
         count += 1
     print(f"    {count} plots: {folder}/*.{kind}")

@@ -15,6 +15,7 @@
 static const enum perf_direction all_directions[] = { PERF_RX, PERF_TX, PERF_FWD };
 static const enum perf_direction consumers[] = { PERF_DROP, PERF_READ };
 static const uint32_t all_sizes[] = { 64, 128, 256, 512, 1024, 1518, 9000, PERF_IMIX };
+static const uint32_t long_sizes[] = { 9000 };
 static const uint32_t some_sizes[] = { 64, 256, 1518, PERF_IMIX };
 static const uint16_t all_bursts[] = { 4, 32, 64, 256 };
 static const uint16_t usual_burst[] = { 32 };
@@ -34,7 +35,8 @@ bool
 perf_wiring_equal(const struct perf_wiring *a, const struct perf_wiring *b)
 {
 	return a->packed == b->packed && a->mergeable == b->mergeable &&
-		a->in_order == b->in_order && a->queues == b->queues && a->ports == b->ports;
+		a->in_order == b->in_order && a->jumbo == b->jumbo && a->queues == b->queues &&
+		a->ports == b->ports;
 }
 
 const char *
@@ -68,9 +70,10 @@ perf_case_name(const struct perf_case *c, char *name)
 	char size[PERF_NAME_MAX];
 
 	perf_size_name(c->size, size);
-	snprintf(name, PERF_NAME_MAX, "%s/%s/%s/q%u/p%u/%s/%.8s/b%u", w->packed ? "packed" : "split",
-		w->mergeable ? "mrg" : "nomrg", w->in_order ? "inorder" : "noorder", w->queues,
-		w->ports, perf_direction_name(c->direction), size, c->burst);
+	snprintf(name, PERF_NAME_MAX, "%s/%s/%s/%s/q%u/p%u/%s/%.8s/b%u", w->packed ? "packed" : "split",
+		w->mergeable ? "mrg" : "nomrg", w->in_order ? "inorder" : "noorder",
+		w->jumbo ? "jumbo" : "nojumbo", w->queues, w->ports, perf_direction_name(c->direction),
+		size, c->burst);
 }
 
 /* Is the word of @a len bytes one of those in @a name? */
@@ -190,6 +193,11 @@ add_consumers(struct perf_cases *cases, bool packed, const char *filter)
 	g.nb_directions = RTE_DIM(consumers);
 	g.sizes = all_sizes;
 	g.nb_sizes = RTE_DIM(all_sizes);
+	add_grid(cases, &g, filter);
+	/* Of a Linux guest a long frame is one buffer, or a few. */
+	g.wiring.jumbo = true;
+	g.sizes = long_sizes;
+	g.nb_sizes = RTE_DIM(long_sizes);
 	add_grid(cases, &g, filter);
 }
 

@@ -31,6 +31,7 @@ struct perf_wiring {
 	bool packed;
 	bool mergeable;  /**< VIRTIO_NET_F_MRG_RXBUF */
 	bool in_order;   /**< offered by the guest's side; whether it is used is up to the driver */
+	bool jumbo;      /**< a buffer of the guest holds any frame that it sends, not 2 KiB of it */
 	uint16_t queues; /**< queue pairs, polled in turn */
 	uint16_t ports;  /**< ports, polled in turn */
 };
@@ -55,7 +56,7 @@ bool perf_wiring_equal(const struct perf_wiring *a, const struct perf_wiring *b)
 /** "rx", "tx", "fwd", "drop", "read" or "idle". */
 const char *perf_direction_name(enum perf_direction direction);
 
-/** The words that a filter sees: "split/mrg/inorder/q1/p1/rx/64/b32". @a name has PERF_NAME_MAX bytes. */
+/** The words that a filter sees: "split/mrg/inorder/nojumbo/q1/p1/rx/64/b32". @a name has PERF_NAME_MAX bytes. */
 void perf_case_name(const struct perf_case *c, char *name);
 
 /** "64" or "imix"; @a name has PERF_NAME_MAX bytes. */

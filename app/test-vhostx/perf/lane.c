@@ -55,7 +55,8 @@ static uint16_t
 lane_guest_send(struct perf_lane *lane, const struct perf_case *c)
 {
 	struct rte_mbuf *pkts[PERF_BURST_MAX];
-	const uint16_t n = perf_frames_make(lane->bench->guest_pool, pkts, c->burst, c->size, lane->seq);
+	const uint16_t n = perf_frames_make(perf_bench_guest(lane->bench, &c->wiring), pkts, c->burst, c->size,
+		lane->seq);
 	const uint16_t sent = rte_eth_tx_burst(lane->virtio, lane->queue, pkts, n);
 
 	if (lane->bench->opt->cold)

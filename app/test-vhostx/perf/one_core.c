@@ -274,8 +274,10 @@ arena_run(struct arena *arena, const struct perf_case *list, unsigned int nb, co
 {
 	unsigned int nb_turns;
 	bool forward = false;
-	int ret;
+	int ret = perf_bench_prepare(arena->bench, &list[0].wiring);
 
+	if (ret != 0)
+		return ret;
 	arena->wiring = &list[0].wiring;
 	for (unsigned int i = 0; i < nb; i++)
 		forward = forward || list[i].direction == PERF_FWD;

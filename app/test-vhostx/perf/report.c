@@ -23,7 +23,7 @@ perf_report_open(struct perf_report *report, const struct perf_options *opt)
 	}
 	fseek(report->csv, 0, SEEK_END);
 	if (ftell(report->csv) == 0)
-		fprintf(report->csv, "label,mode,format,mergeable,in_order,queues,ports,direction,"
+		fprintf(report->csv, "label,mode,format,mergeable,in_order,jumbo,queues,ports,direction,"
 			"frame,burst,ring,series,unit,median,p10,p90,samples\n");
 	return 0;
 }
@@ -46,9 +46,9 @@ perf_report_csv(struct perf_report *report, const char *mode, const struct perf_
 	if (report->csv == NULL)
 		return;
 	perf_size_name(c->size, size);
-	fprintf(report->csv, "%s,%s,%s,%d,%d,%u,%u,%s,%s,%u,%u,%s,%s,%.4g,%.4g,%.4g,%u\n",
+	fprintf(report->csv, "%s,%s,%s,%d,%d,%d,%u,%u,%s,%s,%u,%u,%s,%s,%.4g,%.4g,%.4g,%u\n",
 		report->opt->label, mode, w->packed ? "packed" : "split", w->mergeable,
-		w->in_order, w->queues, w->ports, perf_direction_name(c->direction), size,
+		w->in_order, w->jumbo, w->queues, w->ports, perf_direction_name(c->direction), size,
 		c->burst, report->opt->ring, series, unit, q->median, q->p10, q->p90, samples);
 	fflush(report->csv);
 }

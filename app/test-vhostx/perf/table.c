@@ -10,9 +10,9 @@
 void
 perf_table_wiring(const struct perf_wiring *w)
 {
-	printf("\n%s, %smergeable, in_order=%d, %u queue%s, %u port%s\n", w->packed ? "packed" : "split",
+	printf("\n%s, %smergeable, in_order=%d, %u queue%s, %u port%s%s\n", w->packed ? "packed" : "split",
 		w->mergeable ? "" : "not ", w->in_order, w->queues, w->queues == 1 ? "" : "s",
-		w->ports, w->ports == 1 ? "" : "s");
+		w->ports, w->ports == 1 ? "" : "s", w->jumbo ? ", the guest sends a frame in one buffer" : "");
 }
 
 void

@@ -21,6 +21,7 @@
 
 #define HOST_MBUFS 8191u
 #define GUEST_MBUFS 49151u
+#define JUMBO_MBUFS 12287u
 #define MBUF_CACHE 256u
 #define LINK_WAIT_MS 5000u
 #ifndef MADV_POPULATE_WRITE
@@ -66,6 +67,19 @@ perf_bench_init(struct perf_bench *bench, const struct perf_options *opt)
 	return ret;
 }
 
+int
+perf_bench_prepare(struct perf_bench *bench, const struct perf_wiring *wiring)
+{
+	if (!wiring->jumbo || bench->jumbo_pool != NULL)
+		return 0;
+	bench->jumbo_pool = rte_pktmbuf_pool_create("jumbo", JUMBO_MBUFS, MBUF_CACHE, 0,
+		RTE_PKTMBUF_HEADROOM + PERF_FRAME_MAX, rte_socket_id());
+	if (bench->jumbo_pool != NULL)
+		return 0;
+	printf("no memory for %u mbufs of %u bytes: %s\n", JUMBO_MBUFS, PERF_FRAME_MAX, rte_strerror(rte_errno));
+	return -ENOMEM;
+}
+
 void
 perf_bench_fini(struct perf_bench *bench)
 {
@@ -74,6 +88,7 @@ perf_bench_fini(struct perf_bench *bench)
 	perf_alias_fini(&bench->alias);
 	rte_mempool_free(bench->host_pool);
 	rte_mempool_free(bench->guest_pool);
+	rte_mempool_free(bench->jumbo_pool);
 }
 
 /* Probe the vdev, configure and start its port; @a txconf may be NULL. */

@@ -18,10 +18,21 @@ struct perf_bench {
 	char dir[64];                   /**< private folder of the sockets */
 	struct rte_mempool *host_pool;  /**< mbufs of the vhost side */
 	struct rte_mempool *guest_pool; /**< mbufs of the virtio-user side: guest memory */
+	struct rte_mempool *jumbo_pool; /**< the same, for what it sends if a buffer holds any frame; NULL: not yet */
 	struct perf_alias alias;        /**< of guest_pool */
 	uint64_t overhead;              /**< TSC cycles of an empty timed section */
 	unsigned int serial;            /**< makes the names of ports unique */
 };
+
+/** Make the pool that cases of @a wiring need beside the others. @return 0, or -ENOMEM after saying so. */
+int perf_bench_prepare(struct perf_bench *bench, const struct perf_wiring *wiring);
+
+/** The pool from which the guest's side sends. */
+static inline struct rte_mempool *
+perf_bench_guest(const struct perf_bench *bench, const struct perf_wiring *wiring)
+{
+	return wiring->jumbo ? bench->jumbo_pool : bench->guest_pool;
+}
 
 /** Two ports on one socket. */
 struct perf_pair {
