@@ -98,6 +98,30 @@ test_ring_zc_copies_what_is_all_header(void **state)
 	drop_table(rig);
 }
 
+/* A pool's mbuf has whatever data_off its last user left there. */
+static void
+test_ring_zc_takes_mbufs_as_they_are(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m, *used[8];
+	int id;
+
+	use_table(rig, 512, 100, false);
+	for (uint32_t i = 0; i < RTE_DIM(used); i++) {
+		assert_int_equal(rte_pktmbuf_alloc_bulk(rig_pool, used, RTE_DIM(used)), 0);
+		for (uint32_t k = 0; k < RTE_DIM(used); k++)
+			used[k]->data_off = k;
+		rte_pktmbuf_free_bulk(used, RTE_DIM(used));
+		id = pass_one(rig, i % 5, LONG, &m);
+		assert_true(is_lent(rig, m));
+		assert_true(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), m->data_len, i % 5, 0));
+		rte_pktmbuf_free(m);
+		poll_nothing(rig);
+		rig_assert_returned(rig, id);
+	}
+	drop_table(rig);
+}
+
 /* As many as the ring takes, freed from the last to the first: they come back in that order, or its groups'. */
 static void
 test_ring_zc_returns_in_any_order(void **state)
@@ -717,6 +741,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_never_starves_guest, some),
 	RIG_CASE(test_ring_zc_header_is_safe_from_guest, any_order),
 	RIG_CASE(test_ring_zc_clone_keeps_buffer, any_order),
+	RIG_CASE(test_ring_zc_takes_mbufs_as_they_are, any_order),
 	RIG_CASE(test_ring_zc_segments_keep_buffer, any_order),
 	RIG_CASE(test_ring_zc_linear_lends_whole, any_order),
 	RIG_CASE(test_ring_zc_copies_to_offload, rig_is_no_event),

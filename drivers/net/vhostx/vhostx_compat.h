@@ -68,6 +68,14 @@ vhostx_mbuf_fresh(struct rte_mbuf *m, uint64_t rearm, uint32_t len)
 	*(vhostx_pair *)(void *)&m->packet_type = (vhostx_pair){ twice, twice } & lens;
 }
 
+/** The same for the first segment of a packet: @a len bytes of @a total. */
+static __rte_always_inline void
+vhostx_mbuf_first(struct rte_mbuf *m, uint64_t rearm, uint32_t total, uint16_t len)
+{
+	*(vhostx_pair *)(void *)&m->data_off = (vhostx_pair){ rearm, 0 };
+	*(vhostx_pair *)(void *)&m->packet_type = (vhostx_pair){ (uint64_t)total << 32, len };
+}
+
 /**
  * As rte_pktmbuf_attach_extbuf() and vhostx_mbuf_fresh() for a mbuf out of a pool whose @a len bytes are all of the
  * buffer at @a va: nothing is written twice. @a rearm has a data_off of 0.

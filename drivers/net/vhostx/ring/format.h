@@ -29,13 +29,13 @@ ring_is_empty(const struct vhostx_snapshot *s)
 }
 
 static __rte_always_inline uint16_t
-ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
+ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir, bool load)
 {
 	switch (s->format) {
 	case VHOSTX_SPLIT:
-		return split_fetch(s, b, want, dir);
+		return split_fetch(s, b, want, dir, load);
 	default:
-		return packed_fetch(s, b, want, dir);
+		return packed_fetch(s, b, want, dir, load);
 	}
 }
 

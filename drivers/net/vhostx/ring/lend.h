@@ -93,24 +93,29 @@ vhostx_zc_lend(struct vhostx_zc *zc, const struct vhostx_chain *c,
 	return slot;
 }
 
+/** What the slot of a chain of one entry in one region says. */
+static __rte_always_inline uint64_t
+vhostx_zc_single(uint16_t region)
+{
+	return (struct vhostx_zc_slot){ .region = { region, VHOSTX_ZC_NOWHERE }, .ndesc = 1 }.use;
+}
+
 /**
  * As vhostx_zc_lend() for a chain of one entry and one mbuf, in one region; vhostx_zc_lent_singles() puts a number of
  * them into the table's books.
+ * @param use  vhostx_zc_single() of the region.
  */
-static __rte_always_inline struct vhostx_zc_slot *
-vhostx_zc_lend_single(struct vhostx_zc *zc, uint16_t id, uint16_t region, uint32_t now)
+static __rte_always_inline struct rte_mbuf_ext_shared_info *
+vhostx_zc_lend_single(const struct vhostx_zc *zc, uint16_t id, uint64_t use, uint32_t now)
 {
 	struct vhostx_zc_slot *slot = &zc->slot[id];
 
 	rte_mbuf_ext_refcnt_set(&slot->shinfo, 1);
-	slot->ndesc = 1;
-	slot->region[0] = region;
-	for (uint32_t i = 1; i < VHOSTX_ZC_REGIONS; i++)
-		slot->region[i] = VHOSTX_ZC_NOWHERE;
+	slot->use = use;
 	zc->since[id] = now;
 	zc->out_in[id / VHOSTX_ZC_GROUP]++;
 	__atomic_store_n(&zc->state[id], VHOSTX_ZC_OUT, __ATOMIC_RELAXED);
-	return slot;
+	return &slot->shinfo;
 }
 
 /** See above. Before the burst ends: until then nobody takes memory away. */
@@ -129,11 +134,23 @@ vhostx_zc_dones(const struct vhostx_zc *zc, uint32_t first)
 	return __atomic_load_n((uint64_t *)&zc->state[first], __ATOMIC_RELAXED) & VHOSTX_ZC_DONES;
 }
 
-/** Take a slot, which is done, out of its regions. */
+/** Slots that leave a region one after the other. */
+struct vhostx_zc_leavers {
+	uint16_t region;
+	uint16_t n;
+};
+
+/** One slot, which is done, leaves its regions; most leave the region that the one before did. */
 static __rte_always_inline void
-vhostx_zc_leave_regions(struct vhostx_zc *zc, const struct vhostx_zc_slot *slot)
+vhostx_zc_leave_regions(struct vhostx_zc *zc, const struct vhostx_zc_slot *slot, struct vhostx_zc_leavers *l)
 {
-	vhostx_zc_count(zc, slot->region[0], -1);
+	if (unlikely(slot->region[0] != l->region)) {
+		if (l->n != 0)
+			vhostx_zc_count(zc, l->region, -(int)l->n);
+		l->region = slot->region[0];
+		l->n = 0;
+	}
+	l->n++;
 	for (uint32_t i = 1; i < VHOSTX_ZC_REGIONS; i++) {
 		if (unlikely(slot->region[i] != VHOSTX_ZC_NOWHERE))
 			vhostx_zc_count(zc, slot->region[i], -1);
@@ -148,6 +165,10 @@ vhostx_zc_leave_regions(struct vhostx_zc *zc, const struct vhostx_zc_slot *slot)
 static __rte_always_inline uint16_t
 vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, uint32_t now)
 {
+	struct vhostx_zc_leavers leavers = { .region = VHOSTX_ZC_NOWHERE };
+	const struct vhostx_zc_slot *const slots = zc->slot;
+	const uint32_t *const since = zc->since;
+	uint8_t *const state = zc->state;
 	uint32_t longest = zc->longest, entries = 0;
 	uint16_t n = 0;
 
@@ -156,24 +177,25 @@ vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, u
 
 		for (uint64_t dones = vhostx_zc_dones(zc, first); dones != 0; dones &= dones - 1) {
 			const uint16_t id = first + __builtin_ctzll(dones) / 8;
-			const struct vhostx_zc_slot *slot = &zc->slot[id];
+			const struct vhostx_zc_slot *slot = &slots[id];
 
 			/* K: pairs with the release in vhostx_zc_done(). */
-			(void)__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE);
+			(void)__atomic_load_n(&state[id], __ATOMIC_ACQUIRE);
 			if (rec != NULL) {
 				rec[n].elem = id;
 				rec[n].ndesc = slot->ndesc;
 				rec[n].entry = slot->entry;
 			}
-			longest = RTE_MAX(longest, now - zc->since[id]);
-			vhostx_zc_leave_regions(zc, slot);
+			longest = RTE_MAX(longest, now - since[id]);
+			vhostx_zc_leave_regions(zc, slot, &leavers);
 			entries += slot->ndesc;
-			__atomic_store_n(&zc->state[id], VHOSTX_ZC_IDLE, __ATOMIC_RELAXED);
+			__atomic_store_n(&state[id], VHOSTX_ZC_IDLE, __ATOMIC_RELAXED);
 			n++;
 		}
 	}
 	if (n == 0)
 		return 0;
+	vhostx_zc_count(zc, leavers.region, -(int)leavers.n);
 	if (unlikely(longest != zc->longest))
 		__atomic_store_n(&zc->longest, longest, __ATOMIC_RELAXED);
 	zc->out_in[group] -= n;

@@ -74,7 +74,7 @@ packed_walk(const struct vhostx_snapshot *s, struct vhostx_batch *b, struct vhos
 /* The common chains from the i-th on, four by four. Returns where they end. */
 static __rte_always_inline uint16_t
 packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *desc, struct vhostx_chain *c, uint16_t i,
-	uint16_t n, uint16_t kind, uint16_t good, uint16_t dir)
+	uint16_t n, uint16_t kind, uint16_t good, uint16_t dir, bool load)
 {
 	struct vhostx_four_ranges hint = vhostx_four_hint(s, dir);
 
@@ -89,6 +89,8 @@ packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *de
 			break;
 		vhostx_chain_init_four(&c[i], _mm256_and_si256(_mm256_srli_epi64(rest, 32),
 			_mm256_set1_epi64x(UINT16_MAX)));
+		if (load)
+			vhostx_chain_load_four(&c[i], dir);
 	}
 	return i;
 }
@@ -100,7 +102,7 @@ packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *de
  */
 static __rte_always_inline uint16_t
 packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct packed_pos p, uint16_t n,
-	uint16_t dir)
+	uint16_t dir, bool load)
 {
 	const uint16_t kind = PACKED_AVAIL | PACKED_USED | VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT |
 		VRING_DESC_F_WRITE;
@@ -111,16 +113,18 @@ packed_singles(const struct vhostx_snapshot *s, struct vhostx_chain *c, struct p
 
 	n = RTE_MIN(n, (uint16_t)(s->size - p.slot));
 #ifdef __AVX2__
-	i = packed_fours(s, desc, c, i, n, kind, good, dir);
+	i = packed_fours(s, desc, c, i, n, kind, good, dir, load);
 #endif
 	range = vhostx_range_hint(s, dir);
 	for (; i < n; i++) {
 		const struct vhostx_desc d = packed_desc(&desc[i]);
 
 		if ((d.flags & kind) != good || unlikely(!vhostx_range_seek(s, &range, d.addr, dir) ||
-				!vhostx_chain_single(&range, &c[i], &d, dir)))
+				!vhostx_chain_single(&range, &c[i], &d)))
 			break;
 		vhostx_chain_init(&c[i], d.tag);
+		if (load)
+			vhostx_chain_load(&c[i], dir);
 	}
 	return i;
 }
@@ -161,7 +165,7 @@ packed_prefetch(const struct vhostx_snapshot *s, struct packed_pos p, uint16_t n
 }
 
 static __rte_always_inline uint16_t
-packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
+packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir, bool load)
 {
 	struct packed_pos p = { .slot = s->ring->last_avail, .wrap = s->ring->avail_wrap };
 	uint32_t left = s->size; /* slots that were not seen yet */
@@ -174,7 +178,7 @@ packed_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t w
 	if (dir != 0)
 		packed_prefetch(s, p, want);
 	while (n < want && left != 0) {
-		run = packed_singles(s, &b->chain[n], p, RTE_MIN((uint32_t)(want - n), left), dir);
+		run = packed_singles(s, &b->chain[n], p, RTE_MIN((uint32_t)(want - n), left), dir, load);
 		n += run;
 		left -= run;
 		p = packed_step(s, p, run);

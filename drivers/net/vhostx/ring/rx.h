@@ -297,7 +297,7 @@ static __rte_always_inline uint16_t
 rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	struct rte_mbuf **pkts, uint16_t want, bool zc, uint16_t *taken, uint32_t *given)
 {
-	const uint16_t found = ring_fetch(s, b, want, 0);
+	const uint16_t found = ring_fetch(s, b, want, 0, zc ? s->zc->copies : true);
 	uint64_t lent = 0;
 	uint16_t n, done;
 
@@ -326,7 +326,7 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 static __rte_always_inline uint16_t
 rx_steps(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb, bool zc)
 {
-	uint32_t given = zc ? rx_reap(s) : 0;
+	uint32_t given = zc && s->zc->out != 0 ? rx_reap(s, vhostx_zc_now()) : 0;
 	struct vhostx_batch batch;
 	uint16_t want, taken;
 	uint16_t chains = 0; /* bounds the loop: a guest may send bad chains as fast as they are dropped */
@@ -358,9 +358,9 @@ rx_ring_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_m
 static __rte_noinline void
 rx_discard(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 {
-	const uint32_t given = s->zc != NULL ? rx_reap(s) : 0;
+	const uint32_t given = s->zc != NULL ? rx_reap(s, vhostx_zc_now()) : 0;
 	struct vhostx_batch batch;
-	const uint16_t n = ring_fetch(s, &batch, STEP, 0);
+	const uint16_t n = ring_fetch(s, &batch, STEP, 0, false);
 
 	if (n + given == 0)
 		return;

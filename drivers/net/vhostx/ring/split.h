@@ -92,7 +92,7 @@ split_heads(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 /* The common chains from the i-th on, four by four. Returns where they end. */
 static __rte_always_inline uint16_t
 split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t kind,
-	uint16_t dir)
+	uint16_t dir, bool load)
 {
 	struct vhostx_four_ranges hint = vhostx_four_hint(s, dir);
 
@@ -108,6 +108,8 @@ split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i,
 
 		if (!vhostx_chain_four_seek(s, &hint, c, &f, vhostx_four_others(&f, 32, kind, dir), dir))
 			break;
+		if (load)
+			vhostx_chain_load_four(c, dir);
 	}
 	return i;
 }
@@ -115,13 +117,14 @@ split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i,
 
 /* The common chains from the i-th on: one descriptor in one region. Returns where they end. */
 static __rte_always_inline uint16_t
-split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t dir)
+split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i, uint16_t n, uint16_t dir,
+	bool load)
 {
 	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
 	struct vhostx_range range;
 
 #ifdef __AVX2__
-	i = split_fours(s, b, i, n, kind, dir);
+	i = split_fours(s, b, i, n, kind, dir, load);
 #endif
 	range = vhostx_range_hint(s, dir);
 	for (; i < n; i++) {
@@ -129,8 +132,10 @@ split_singles(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t 
 		const struct vhostx_desc d = split_desc(s, c->id);
 
 		if (unlikely((d.flags & kind) != dir || !vhostx_range_seek(s, &range, d.addr, dir) ||
-				!vhostx_chain_single(&range, c, &d, dir)))
+				!vhostx_chain_single(&range, c, &d)))
 			break;
+		if (load)
+			vhostx_chain_load(c, dir);
 	}
 	return i;
 }
@@ -165,7 +170,7 @@ split_pending(const struct vhostx_snapshot *s, uint16_t want, uint16_t dir)
 }
 
 static __rte_always_inline uint16_t
-split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir)
+split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir, bool load)
 {
 	const uint16_t pending = split_pending(s, want, dir);
 	uint16_t n = split_heads(s, b, RTE_MIN(pending, want));
@@ -173,7 +178,7 @@ split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wa
 
 	b->nspill = 0;
 	b->full = false;
-	while ((i = split_singles(s, b, i, n, dir)) < n) {
+	while ((i = split_singles(s, b, i, n, dir, load)) < n) {
 		struct vhostx_chain *c = &b->chain[i];
 
 		vhostx_chain_walk(b, c);

@@ -336,7 +336,7 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 
 	while (done < nb) {
 		want = RTE_MIN((uint32_t)(nb - done) << shift, shift == 0 ? STEP : VHOSTX_CHAINS);
-		n = ring_fetch(s, &batch, want, VRING_DESC_F_WRITE);
+		n = ring_fetch(s, &batch, want, VRING_DESC_F_WRITE, true);
 		step = tx_move(q, s, &batch, n, &pkts[done], nb - done, pool);
 		mixed |= step.mixed;
 		ring_complete(s, &batch, step.chains, VRING_DESC_F_WRITE);

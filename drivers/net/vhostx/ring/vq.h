@@ -140,11 +140,12 @@ struct vhostx_desc {
 /*
  * The contract of split.h and packed.h; FMT is split or packed:
  *
- * uint16_t FMT_fetch(snap, batch, want, dir): look at up to want chains from last_avail on, without taking
+ * uint16_t FMT_fetch(snap, batch, want, dir, load): look at up to want chains from last_avail on, without taking
  *   them; returns how many are in batch. dir is the VRING_DESC_F_WRITE bit that each buffer must
- *   have. A chain that is wrong is returned with its fault; a ring that is wrong sets ring->fault and ends
- *   the batch before the entry that cannot be trusted. A chain of which the IOTLB misses a part ends the batch
- *   before it; the front-end is asked for it.
+ *   have. load: begin to load the buffers of common chains; else the caller does it, a few at a time. A chain
+ *   that is wrong is returned with its fault; a ring that is wrong sets ring->fault and ends the batch before the
+ *   entry that cannot be trusted. A chain of which the IOTLB misses a part ends the batch before it; the front-end
+ *   is asked for it.
  * void FMT_take(snap, batch, n): the first n chains of the batch are ours: advance last_avail.
  * void FMT_complete(snap, chain, n): give n chains back, in this order, with their id, ndesc and
  *   used_len; one release store publishes all (letter E). Packed has a hint: plain, as in the batch.
@@ -407,12 +408,14 @@ vhostx_range_seek(const struct vhostx_snapshot *s, struct vhostx_range *range, u
 }
 
 /**
- * Begin to load the first two lines of a buffer: the virtio-net header, and what follows it. If it is to be written
- * the lines of the frame are asked for to be written, that of the header is not where it is one by itself.
+ * Begin to load the first two lines of a chain's buffer: the virtio-net header, and what follows it. If it is to be
+ * written the lines of the frame are asked for to be written, that of the header is not where it is one by itself.
  */
 static __rte_always_inline void
-vhostx_prefetch(const uint8_t *va, uint16_t dir)
+vhostx_chain_load(const struct vhostx_chain *c, uint16_t dir)
 {
+	const uint8_t *va = c->va;
+
 	if (dir != 0) {
 		__builtin_prefetch(va + sizeof(struct virtio_net_hdr_mrg_rxbuf), 1, 3);
 		__builtin_prefetch(va + RTE_CACHE_LINE_SIZE, 1, 3);
@@ -428,8 +431,7 @@ vhostx_prefetch(const uint8_t *va, uint16_t dir)
  * @return false if the general walk has to look at it.
  */
 static __rte_always_inline bool
-vhostx_chain_single(const struct vhostx_range *range, struct vhostx_chain *c,
-	const struct vhostx_desc *d, uint16_t dir)
+vhostx_chain_single(const struct vhostx_range *range, struct vhostx_chain *c, const struct vhostx_desc *d)
 {
 	const uint64_t off = d->addr - range->gpa;
 
@@ -438,7 +440,6 @@ vhostx_chain_single(const struct vhostx_range *range, struct vhostx_chain *c,
 	c->va = range->va + off;
 	c->len = d->len;
 	c->total = d->len;
-	vhostx_prefetch(c->va, dir);
 	return true;
 }
 
@@ -504,7 +505,7 @@ vhostx_four_seek(const struct vhostx_snapshot *s, const struct vhostx_four *f)
  */
 static __rte_always_inline bool
 vhostx_chain_four(const struct vhostx_four_ranges *range, struct vhostx_chain *c, const struct vhostx_four *f,
-	__m256i others, uint16_t dir)
+	__m256i others)
 {
 	/* Lanes hold the descriptors 0, 2, 1, 3. */
 	const __m256i addr = _mm256_unpacklo_epi64(f->d01, f->d23);
@@ -526,8 +527,6 @@ vhostx_chain_four(const struct vhostx_four_ranges *range, struct vhostx_chain *c
 	_mm_storeu_si128((__m128i *)&c[1].va, _mm256_extracti128_si256(lo, 1));
 	_mm_storeu_si128((__m128i *)&c[2].va, _mm256_castsi256_si128(hi));
 	_mm_storeu_si128((__m128i *)&c[3].va, _mm256_extracti128_si256(hi, 1));
-	for (unsigned int k = 0; k < 4; k++)
-		vhostx_prefetch(c[k].va, dir);
 	return true;
 }
 
@@ -541,13 +540,21 @@ vhostx_chain_four_seek(const struct vhostx_snapshot *s, struct vhostx_four_range
 {
 	struct vhostx_four_ranges found;
 
-	if (likely(vhostx_chain_four(hint, c, f, others, dir)))
+	if (likely(vhostx_chain_four(hint, c, f, others)))
 		return true;
 	if (s->iotlb != NULL || _mm256_movemask_epi8(others) != 0)
 		return false;
 	found = vhostx_four_seek(s, f);
 	*hint = vhostx_four_hint(s, dir);
-	return vhostx_chain_four(&found, c, f, others, dir);
+	return vhostx_chain_four(&found, c, f, others);
+}
+
+/** Begin to load the buffers of four chains. */
+static __rte_always_inline void
+vhostx_chain_load_four(const struct vhostx_chain *c, uint16_t dir)
+{
+	for (unsigned int k = 0; k < 4; k++)
+		vhostx_chain_load(&c[k], dir);
 }
 
 /** The records of four common chains, as vhostx_chain_init() has them; @a ids in the lanes 0, 2, 1, 3. */

@@ -67,9 +67,14 @@ enum vhostx_zc_state {
 /** What belongs to one head (split) or buffer id (packed) while its buffers are lent. */
 struct vhostx_zc_slot {
 	struct rte_mbuf_ext_shared_info shinfo; /**< of its mbufs; fcb_opaque: its state */
-	uint16_t region[VHOSTX_ZC_REGIONS];     /**< where its buffers are, or VHOSTX_ZC_NOWHERE */
-	uint16_t ndesc;                         /**< ring entries that its chain takes */
-	uint16_t entry;                         /**< where the in-flight record has it, if there is one */
+	union {
+		struct {
+			uint16_t region[VHOSTX_ZC_REGIONS]; /**< where its buffers are, or VHOSTX_ZC_NOWHERE */
+			uint16_t ndesc;                     /**< ring entries that its chain takes */
+			uint16_t entry; /**< where the in-flight record has it, if there is one */
+		};
+		uint64_t use; /**< all of these */
+	};
 } __rte_aligned(32);
 
 /** Guest memory that is lent from. */
@@ -121,6 +126,7 @@ struct vhostx_zc {
 	uint32_t out_entries;             /**< ring entries of those */
 	uint32_t longest;                 /**< longest that a slot was out, vhostx_zc_now(); atomic */
 	uint16_t look;                    /**< group where the next look begins */
+	bool copies;                      /**< the last step had nothing to lend */
 } __rte_cache_aligned;
 
 /** What a table is made with. */
