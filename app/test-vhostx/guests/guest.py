@@ -138,9 +138,9 @@ class Shell:
 
 
 class Guest(Shell):
-    """One QEMU process; network and memory arguments come from the caller."""
+    """One QEMU process; network and memory arguments come from the caller, and more of the kernel's."""
 
-    def __init__(self, name, folder, image, arguments, *, cpus=1, run_on=None):
+    def __init__(self, name, folder, image, arguments, *, cpus=1, run_on=None, kernel=""):
         super().__init__(name)
         self._run_on = run_on or guest_cpus()
         self._boot_on = run_on or os.sched_getaffinity(0)
@@ -149,6 +149,7 @@ class Guest(Shell):
         self._image = image
         self._arguments = arguments
         self._cpus = cpus
+        self._kernel = f"{KERNEL_COMMAND_LINE} {kernel}"
         self.start()
 
     def command(self):
@@ -156,7 +157,7 @@ class Guest(Shell):
         return [tool("qemu-system-x86_64"), *self._arguments, "-smp", str(self._cpus),
                 "-cpu", CPU, "-nodefaults", "-no-user-config", "-display", "none",
                 "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
-                "-append", KERNEL_COMMAND_LINE, "-serial", f"file:{self.console_path}"]
+                "-append", self._kernel, "-serial", f"file:{self.console_path}"]
 
     def start(self):
         """Start QEMU (again); the guest is not up yet."""

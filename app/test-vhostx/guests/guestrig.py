@@ -78,18 +78,18 @@ class GuestRig:
         self.pmd.start()
         return self.pmd
 
-    def guest(self, port, *options, cpus=1, device="", change=None):
+    def guest(self, port, *options, cpus=1, device="", change=None, kernel=""):
         """A guest on a port, configured by guest-config.py; not up yet.
 
         options go to guest-config.py, device is more properties of the device,
-        change makes other arguments of all of them.
+        change makes other arguments of all of them, kernel is more of its command line.
         """
         arguments = guest_config("--socket", str(self.socket(port)),
                                  "--mode", "client" if self.client else "server", *options)
         if device:
             arguments[-1] += f",{device}"
         guest = Guest(f"guest{len(self.guests)}", self.folder, self._image,
-                      change(arguments) if change else arguments, cpus=cpus)
+                      change(arguments) if change else arguments, cpus=cpus, kernel=kernel)
         self.guests.append(guest)
         return guest
 

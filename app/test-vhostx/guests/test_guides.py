@@ -92,6 +92,7 @@ def test_programs_of_the_qemu_page(page, folder, ends):
     assert f"path={folder}/vhost1.sock,reconnect=1" in qemu.run("print arguments by telemetry", folder)
     assert "server=on,wait=off" in qemu.run("qemu is server", folder)
     assert "mq=on" in qemu.run("two queues", folder)
+    assert "iommu_platform=on" in qemu.run("behind an iommu", folder)
 
 
 def test_check_of_the_qemu_page(page, folder):
