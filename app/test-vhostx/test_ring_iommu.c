@@ -4,8 +4,6 @@
  * Rings behind an IOMMU: what they ask for, what they do when it is denied or taken back. That they move packets
  * like others is for the tests of the others to see.
  */
-#include <pthread.h>
-
 #include "test_ring_rig.h"
 
 /* One burst, and no more. */
@@ -308,125 +306,6 @@ test_ring_iommu_forgets_what_is_taken_out(void **state)
 	}
 }
 
-/* --- removal beside a poller: letter N ------------------------------------------------------------- */
-
-#define ROUNDS 20000
-
-/* A poller that translates one address, and what it found there. */
-struct poller {
-	struct vhostx_queue queue;
-	struct vhostx_snapshot snap;
-	struct vhostx_ring ring;
-	struct vhostx_iotlb *iotlb;
-	uint64_t alive;      /* what the page holds while it is the guest's; 0 else */
-	uint64_t served;     /* atomic */
-	bool stop;           /* atomic */
-	/* Both sides write here, so that the poller's stores queue up and its loads run ahead of them. */
-	uint64_t busy_line[8 * 8] __rte_cache_aligned;
-	uint64_t violations; /* the poller's */
-};
-
-static void
-poll_once(struct poller *p, const struct vhostx_snapshot *s)
-{
-	struct vhostx_range range = vhostx_iommu_range(s, 0);
-	uint8_t *va = range.va;
-	uint64_t run;
-
-	if (range.size == 0 && vhostx_iommu_va(s, 0x1000, 0, &va, &run) != VHOSTX_NO_CAUSE)
-		return;
-	for (int i = 0; i < 8; i++)
-		p->violations += __atomic_load_n((uint64_t *)va, __ATOMIC_RELAXED) == 0;
-	__atomic_store_n(&p->served, p->served + 1, __ATOMIC_RELAXED);
-}
-
-static void *
-poll_page(void *arg)
-{
-	struct poller *p = arg;
-
-	while (!__atomic_load_n(&p->stop, __ATOMIC_RELAXED)) {
-		const struct vhostx_snapshot *s;
-
-		for (int i = 0; i < 8; i++)
-			__atomic_store_n(&p->busy_line[i * 8], i, __ATOMIC_RELAXED);
-		s = vhostx_queue_enter(&p->queue);
-		if (s != NULL)
-			poll_once(p, s);
-		vhostx_queue_leave(&p->queue);
-	}
-	return NULL;
-}
-
-/* What vhostx_serve_quiesce() does, and what it would do without letter N: the litmus test must see that. */
-static void
-quiesce(struct poller *p, bool barrier)
-{
-	if (barrier)
-		vhostx_barrier_all();
-	vhostx_queue_await(&p->queue);
-}
-
-/* Map, wait until it is used, unmap, and use the page for something else, again and again. */
-static uint64_t
-run_poller(bool barrier)
-{
-	static struct vring_avail nothing;
-	static struct poller p;
-	pthread_t thread;
-
-	memset(&p, 0, sizeof(p));
-	p.iotlb = vhostx_iotlb_create(16);
-	p.snap = (struct vhostx_snapshot){ .ring = &p.ring, .iotlb = p.iotlb, .wakefd = -1, .split.avail = &nothing };
-	vhostx_queue_publish(&p.queue, &p.snap);
-	assert_int_equal(pthread_create(&thread, NULL, poll_page, &p), 0);
-	for (int i = 0; i < ROUNDS; i++) {
-		const uint64_t seen = __atomic_load_n(&p.served, __ATOMIC_RELAXED);
-
-		__atomic_store_n(&p.alive, 1, __ATOMIC_RELAXED);
-		vhostx_iotlb_add(p.iotlb, 0x1000, 8, &p.alive, VHOSTX_ACCESS_RW);
-		while (__atomic_load_n(&p.served, __ATOMIC_RELAXED) == seen)
-			__atomic_store_n(&p.busy_line[i % 8 * 8], i, __ATOMIC_RELAXED);
-		vhostx_iotlb_remove(p.iotlb, 0x1000, 0x1007);
-		quiesce(&p, barrier);
-		for (int k = 0; k < 20; k++)
-			__atomic_store_n(&p.alive, 0, __ATOMIC_RELAXED);
-	}
-	__atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
-	vhostx_iotlb_free(p.iotlb);
-	return p.violations;
-}
-
-static void
-test_ring_iommu_removal_waits_for_burst(void **state)
-{
-	(void)state;
-	assert_true(vhostx_membarrier_register());
-	assert_int_equal(run_poller(true), 0);
-}
-
-/* Shows that the one before can fail; how often it does is the processor's affair. */
-static void
-test_ring_iommu_litmus_without_barrier(void **state)
-{
-	uint64_t violations = 0;
-
-	(void)state;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-	skip(); /* a data race, on purpose; and in slow code it is not seen for sure */
-#endif
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		skip();
-	for (int i = 0; i < 20 && violations == 0; i++)
-		violations = run_poller(false);
-	print_message("without the barrier: %ju reads of a page that was taken back\n",
-		(uintmax_t)violations);
-#ifdef __x86_64__
-	assert_true(violations > 0);
-#endif
-}
-
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_iommu_asks_once, NULL),
 	RIG_CASE(test_ring_iommu_asks_to_write, NULL),
@@ -444,22 +323,16 @@ static const struct rig_case cases[] = {
 int
 main(void)
 {
-	const struct CMUnitTest threads[] = {
-		cmocka_unit_test(test_ring_iommu_removal_waits_for_burst),
-		cmocka_unit_test(test_ring_iommu_litmus_without_barrier),
-	};
 	static const uint16_t sizes[][2] = { { 8, 7 }, { 256, 100 } };
 	static struct rig_variant v[36 * 2];
 	int failed;
 	size_t n;
 
-	/* First: the EAL keeps this thread, and those that it makes, on one processor. */
-	failed = cmocka_run_group_tests(threads, NULL, NULL);
 	rig_eal();
 	n = rig_variants(v, sizes, RIG_NR(sizes));
 	for (size_t i = 0; i < n; i++)
 		v[i].iommu = true;
-	failed += rig_run("test_ring_iommu", cases, RIG_NR(cases), v, n);
+	failed = rig_run("test_ring_iommu", cases, RIG_NR(cases), v, n);
 	rte_eal_cleanup();
 	return failed;
 }
