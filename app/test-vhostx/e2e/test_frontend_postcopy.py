@@ -148,6 +148,32 @@ def test_postcopy_ring_waits_for_its_pages_apart(host, memory, packed):
 
 
 @formats
+def test_postcopy_poller_asleep_delays_no_other_port(host, memory, packed):
+    """Messages that take a ring from a poller which sleeps in a fault wait alone, and are answered in the end."""
+    with Move(host, memory, packed=packed) as move:
+        move.begin()
+        move.copy.share(move.guest.conn)
+        for gpa in move.guest.vrings[1].ring.addresses():  # the ring is there, its buffers are not
+            memory.read(gpa, 8192)
+        move.copy.mute()
+        move.guest.enable(1, True)
+        move.guest.start_vring(1)
+        move.copy.wait_fault()
+        move.guest.conn.send(Msg.GET_VRING_BASE, protocol.vring_state(1, 0))
+        with Frontend(host.socket(0), host.config(packed=packed)) as other:
+            other.open()
+            for _ in range(20):
+                start = time.monotonic()
+                other.conn.ask(Msg.GET_FEATURES)
+                assert time.monotonic() - start < 0.05
+        move.copy.send_all()
+        assert move.guest.conn.recv().state()[0] == 1
+        move.guest.disconnect()
+        host.check(port=1)
+        host.check(port=0)
+
+
+@formats
 def test_postcopy_dead_front_end_frees_its_poller(host, memory, packed):
     """It dies while the poller sleeps in a fault, and its file lives on."""
     with Move(host, memory, packed=packed) as move:

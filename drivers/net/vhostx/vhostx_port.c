@@ -216,7 +216,18 @@ port_update(struct vhostx_port *port)
 	vhostx_event_update(port);
 }
 
-/* A poller found a ring that cannot be trusted, or misses an address. */
+void
+vhostx_port_woken(struct vhostx_port *port)
+{
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		if (port->ring[i].built && __atomic_load_n(&port->ring[i].ring.fault,
+				__ATOMIC_RELAXED) != VHOSTX_NO_CAUSE)
+			ring_broken(port, i);
+	}
+	port_update(port);
+	vhostx_zc_wake(port);
+}
+
 static void
 port_wake(void *arg)
 {
@@ -226,15 +237,8 @@ port_wake(void *arg)
 	if (read(port->wakefd, &count, sizeof(count)) < 0)
 		return;
 	pthread_mutex_lock(&port->lock);
-	for (uint16_t i = 0; !port->closed && i < port->be.nr_vrings; i++) {
-		if (port->ring[i].built && __atomic_load_n(&port->ring[i].ring.fault,
-				__ATOMIC_RELAXED) != VHOSTX_NO_CAUSE)
-			ring_broken(port, i);
-	}
-	if (!port->closed) {
-		port_update(port);
-		vhostx_zc_wake(port);
-	}
+	if (!port->closed && !vhostx_postcopy_defer_wake(port))
+		vhostx_port_woken(port);
 	pthread_mutex_unlock(&port->lock);
 }
 
@@ -312,6 +316,8 @@ sock_message(void *ctx, struct vhostx_msg *msg)
 {
 	struct vhostx_port *port = ctx;
 
+	if (vhostx_postcopy_defer(port, msg))
+		return 0;
 	if (!vhostx_zc_defer(port, msg))
 		return vhostx_port_handle(port, msg);
 	/* Rings may be down meanwhile. */
@@ -416,6 +422,8 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	ret = vhostx_zc_open(port);
 	if (ret == 0)
 		ret = vhostx_iommu_open(port);
+	if (ret == 0)
+		ret = vhostx_postcopy_open(port);
 	if (ret != 0)
 		goto delete_wake;
 	vhostx_ports_add(port);
@@ -485,7 +493,7 @@ vhostx_port_start(struct vhostx_port *port)
 void
 vhostx_port_stop(struct vhostx_port *port)
 {
-	pthread_mutex_lock(&port->lock);
+	vhostx_postcopy_lock(port);
 	port->started = false;
 	vhostx_serve_update(port);
 	pthread_mutex_unlock(&port->lock);
@@ -494,7 +502,7 @@ vhostx_port_stop(struct vhostx_port *port)
 void
 vhostx_port_stop_queue(struct vhostx_port *port, struct vhostx_queue *queue, bool stop)
 {
-	pthread_mutex_lock(&port->lock);
+	vhostx_postcopy_lock(port);
 	queue->stopped = stop;
 	vhostx_serve_update(port);
 	pthread_mutex_unlock(&port->lock);
@@ -505,7 +513,7 @@ vhostx_port_swap_queue(struct vhostx_port *port, uint16_t idx, struct vhostx_que
 {
 	struct vhostx_queue *old;
 
-	pthread_mutex_lock(&port->lock);
+	vhostx_postcopy_lock(port);
 	old = port->ring[idx].queue;
 	if (old != NULL) {
 		old->stopped = true;
@@ -563,6 +571,7 @@ vhostx_port_close(struct vhostx_port *port)
 	port->closed = true;
 	vhostx_zc_close(port);
 	vhostx_iommu_close(port);
+	vhostx_postcopy_close(port);
 	vhostx_offer_close(port);
 	vhostx_resume_close(port);
 	vhostx_sock_close(port->sock);

@@ -15,6 +15,7 @@
 #include "user/sock.h"
 #include "vhostx_args.h"
 #include "vhostx_iommu.h"
+#include "vhostx_postcopy.h"
 #include "vhostx_zerocopy.h"
 
 struct rte_eth_dev;
@@ -75,6 +76,7 @@ struct vhostx_port {
 	struct vhostx_port_ring *ring; /**< [be.nr_vrings] */
 	struct vhostx_zc_port zc;
 	struct vhostx_iommu_port iommu;
+	struct vhostx_postcopy_port postcopy;
 };
 
 /**
@@ -120,6 +122,9 @@ void vhostx_port_pause(struct vhostx_port *port, uint16_t idx);
 
 /** Try once more to run a ring that the front-end has started. */
 void vhostx_port_resume(struct vhostx_port *port, uint16_t idx);
+
+/** A poller found a ring that cannot be trusted, or misses an address. Port mutex held. */
+void vhostx_port_woken(struct vhostx_port *port);
 
 /** Handle a message of the front-end. @return 0, or -errno: close the connection. */
 int vhostx_port_handle(struct vhostx_port *port, struct vhostx_msg *msg);

@@ -11,7 +11,13 @@
 #include <string.h>
 
 #include "vhostx_log.h"
-#include "vhostx_postcopy.h"
+#include "vhostx_port.h"
+#include "vhostx_serve.h"
+
+/* How often it is looked whether pollers have left. */
+#define LEAVE_US 1000u
+/* Looks until tx bursts do not wait for the rings to come back any more. */
+#define LEAVE_LOOKS 50u
 
 /* Areas of a ring. */
 #define AREAS 3
@@ -63,7 +69,7 @@ fetch_thread(void *arg)
 			(void)*(const volatile uint8_t *)(f->va[i] + off);
 		(void)*(const volatile uint8_t *)(f->va[i] + f->len[i] - 1);
 	}
-	pthread_mutex_lock(&port->lock);
+	vhostx_postcopy_lock(port);
 	port->ring[f->idx].fetching = false;
 	if (!port->closed)
 		vhostx_port_resume(port, f->idx);
@@ -102,25 +108,134 @@ fetch_start(struct vhostx_port *port, uint16_t idx)
 	return 0;
 }
 
+static bool
+ring_is_here(const struct vhostx_snapshot *s)
+{
+	struct fetch f;
+	bool here = true;
+
+	fetch_areas(&f, s);
+	for (unsigned int i = 0; i < AREAS; i++)
+		here = here && vhostx_mem_is_here(f.va[i], f.len[i]);
+	return here;
+}
+
 bool
 vhostx_postcopy_ready(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
-	const struct vhostx_snapshot *s = &r->snap;
-	const void *used = s->format == VHOSTX_SPLIT ? (const void *)s->split.used : s->packed.device;
 	int ret;
 
-	if (!port->be.listening || vhostx_mem_is_here(used, sizeof(struct vring_used)))
+	if (!port->be.listening || ring_is_here(&r->snap))
 		return true;
 	if (r->fetching)
 		return false;
 	ret = fetch_start(port, idx);
 	r->fetching = ret == 0;
 	if (ret != 0)
-		VHOSTX_LOG(WARNING, port->name, "no thread to fetch the pages of ring %u (%s): the control thread "
-			"waits for them", idx, strerror(-ret));
-	return ret != 0;
+		VHOSTX_LOG(WARNING, port->name, "no thread to fetch the pages of ring %u (%s): it stays down until the "
+			"front-end says more of it", idx, strerror(-ret));
+	return false;
 }
+
+/* --- pollers asleep in faults ------------------------------------------------------------------------ */
+
+/* May the rings be taken from their pollers without a wait? They are taken; if not, a look will follow. */
+static bool
+postcopy_leave(struct vhostx_port *port)
+{
+	struct vhostx_postcopy_port *p = &port->postcopy;
+
+	if (!port->be.listening || vhostx_serve_leave(port)) {
+		p->looks = 0;
+		return true;
+	}
+	if (++p->looks == LEAVE_LOOKS)
+		vhostx_serve_settle(port);
+	if (p->timer != NULL)
+		vhostx_loop_arm(p->timer, LEAVE_US);
+	return false;
+}
+
+static void
+postcopy_again(void *arg)
+{
+	struct vhostx_port *port = arg;
+	struct vhostx_postcopy_port *p = &port->postcopy;
+	int ret;
+
+	pthread_mutex_lock(&port->lock);
+	if (p->timer == NULL || (!p->waits && !p->woken) || !postcopy_leave(port))
+		goto unlock;
+	if (p->woken) {
+		p->woken = false;
+		vhostx_port_woken(port);
+	}
+	if (p->waits) {
+		p->waits = false;
+		ret = vhostx_port_handle(port, &p->msg);
+		vhostx_msg_close_fds(&p->msg);
+		vhostx_sock_go_on(port->sock, ret);
+	}
+unlock:
+	pthread_mutex_unlock(&port->lock);
+}
+
+int
+vhostx_postcopy_open(struct vhostx_port *port)
+{
+	if (!port->args.postcopy)
+		return 0;
+	vhostx_port_get(port);
+	port->postcopy.timer = vhostx_loop_add_timer(postcopy_again, vhostx_port_put, port);
+	if (port->postcopy.timer != NULL)
+		return 0;
+	vhostx_port_put(port);
+	return -errno;
+}
+
+void
+vhostx_postcopy_close(struct vhostx_port *port)
+{
+	if (port->postcopy.waits)
+		vhostx_msg_close_fds(&port->postcopy.msg);
+	port->postcopy.waits = false;
+	vhostx_loop_del(port->postcopy.timer);
+	port->postcopy.timer = NULL;
+}
+
+void
+vhostx_postcopy_lock(struct vhostx_port *port)
+{
+	pthread_mutex_lock(&port->lock);
+	while (!postcopy_leave(port)) {
+		pthread_mutex_unlock(&port->lock);
+		usleep(LEAVE_US);
+		pthread_mutex_lock(&port->lock);
+	}
+}
+
+/* POSTCOPY_END wakes them by itself. */
+bool
+vhostx_postcopy_defer(struct vhostx_port *port, struct vhostx_msg *msg)
+{
+	if (msg->header.request == VHOSTX_POSTCOPY_END || postcopy_leave(port))
+		return false;
+	port->postcopy.msg = *msg;
+	port->postcopy.waits = true;
+	msg->nr_fds = 0;
+	vhostx_sock_hold(port->sock);
+	return true;
+}
+
+bool
+vhostx_postcopy_defer_wake(struct vhostx_port *port)
+{
+	port->postcopy.woken = !postcopy_leave(port);
+	return port->postcopy.woken;
+}
+
+/* --- messages ---------------------------------------------------------------------------------------- */
 
 void
 vhostx_postcopy_said(struct vhostx_port *port, const struct vhostx_msg *msg)

@@ -61,12 +61,29 @@ queue_publish(struct vhostx_port *port, struct vhostx_queue *q, struct vhostx_po
 }
 
 static void
-queue_retire(struct vhostx_port *port, struct vhostx_queue *q)
+queue_unpublish(struct vhostx_port *port, struct vhostx_queue *q)
 {
 	const uint16_t idx = ring_of(q->snap) - port->ring;
 
-	vhostx_queue_retire(q);
+	vhostx_queue_unpublish(q);
 	watch_kicks(q, port->be.vring[idx].kickfd, EPOLL_CTL_DEL);
+}
+
+static void
+queue_retire(struct vhostx_port *port, struct vhostx_queue *q)
+{
+	queue_unpublish(port, q);
+	vhostx_queue_await_left(q);
+}
+
+/* Who was asked to leave and had no time to wait: nobody goes on before they have. */
+static void
+await_left(struct vhostx_port *port)
+{
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		if (port->ring[i].queue != NULL)
+			vhostx_queue_await_left(port->ring[i].queue);
+	}
 }
 
 static void
@@ -175,6 +192,7 @@ vhostx_serve_retire(struct vhostx_port *port, uint16_t idx)
 
 	if (!port->ring[idx].built)
 		return;
+	await_left(port);
 	if (idx % 2 != 0) {
 		q = rx_queue(port, idx / 2);
 		if (q != NULL && q->snap == snap)
@@ -199,15 +217,37 @@ vhostx_serve_quiesce(struct vhostx_port *port)
 	}
 }
 
+bool
+vhostx_serve_leave(struct vhostx_port *port)
+{
+	bool left = true;
+
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		struct vhostx_queue *q = port->ring[i].queue;
+
+		if (q == NULL)
+			continue;
+		if (q->snap != NULL)
+			queue_unpublish(port, q);
+		left = vhostx_queue_is_left(q) && left;
+	}
+	return left;
+}
+
+void
+vhostx_serve_settle(struct vhostx_port *port)
+{
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		if (port->ring[i].queue != NULL)
+			vhostx_queue_settle(port->ring[i].queue);
+	}
+}
+
 void
 vhostx_serve_update(struct vhostx_port *port)
 {
+	await_left(port);
 	update_rx(port);
 	update_tx(port);
-	for (uint16_t n = 0; n < port->be.nr_vrings / 2; n++) {
-		if (rx_queue(port, n) != NULL)
-			vhostx_queue_settle(rx_queue(port, n));
-		if (tx_queue(port, n) != NULL)
-			vhostx_queue_settle(tx_queue(port, n));
-	}
+	vhostx_serve_settle(port);
 }

@@ -13,6 +13,15 @@
 /** Take ring @a idx from the queues that it is published to. Port mutex held. */
 void vhostx_serve_retire(struct vhostx_port *port, uint16_t idx);
 
+/**
+ * Take all rings from their queues, and wait for nobody. Port mutex held.
+ * @return whether no burst uses them any more; if not, ask again. vhostx_serve_update() gives them back.
+ */
+bool vhostx_serve_leave(struct vhostx_port *port);
+
+/** Tx bursts wait no longer for what vhostx_serve_leave() took. Port mutex held. */
+void vhostx_serve_settle(struct vhostx_port *port);
+
 /** Wait until every burst that runs now has ended. Port mutex held. */
 void vhostx_serve_quiesce(struct vhostx_port *port);
 

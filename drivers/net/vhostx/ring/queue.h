@@ -119,6 +119,8 @@ struct vhostx_queue {
 	struct vhostx_offload_conf offload;
 	int epfd;                 /**< rx interrupts: epoll of evfd and the guest's kick; -1: none */
 	int evfd;                 /**< rx interrupts: wakes who waits on epfd; -1: none */
+	uint32_t leaving;         /**< cold: bursts when snap was taken away; odd: that burst may use it still */
+	bool asked;               /**< cold: snap was taken away, and whoever had it is not known to have left */
 	struct vhostx_counters base; /**< count at the last reset: what is told is the difference */
 
 	/* Written by the poller. */

@@ -117,10 +117,8 @@ vhostx_queue_await(const struct vhostx_queue *queue)
 }
 
 void
-vhostx_queue_retire(struct vhostx_queue *queue)
+vhostx_queue_unpublish(struct vhostx_queue *queue)
 {
-	unsigned int spins = 0;
-
 	__atomic_store_n(&queue->changing, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&queue->snap, NULL, __ATOMIC_RELAXED);
 	/* A, I: after this, a burst or visitor that still saw the snapshot has counted itself here. */
@@ -128,10 +126,38 @@ vhostx_queue_retire(struct vhostx_queue *queue)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else
 		vhostx_barrier_all();
-	vhostx_queue_await(queue);
+	/* C: pairs with the release in vhostx_queue_leave(). */
+	queue->leaving = __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE);
+	queue->asked = true;
+}
+
+bool
+vhostx_queue_is_left(struct vhostx_queue *queue)
+{
+	if (!queue->asked)
+		return true;
+	/* As in vhostx_queue_await(): the bursts after that one see that there is nothing. */
+	if (queue->leaving % 2 != 0 && __atomic_load_n(&queue->bursts, __ATOMIC_ACQUIRE) == queue->leaving)
+		return false;
 	/* I: pairs with the release in vhostx_queue_unvisit(). Visits are short and far between. */
-	while (__atomic_load_n(&queue->visitors, __ATOMIC_ACQUIRE) != 0)
+	queue->asked = __atomic_load_n(&queue->visitors, __ATOMIC_ACQUIRE) != 0;
+	return !queue->asked;
+}
+
+void
+vhostx_queue_await_left(struct vhostx_queue *queue)
+{
+	unsigned int spins = 0;
+
+	while (!vhostx_queue_is_left(queue))
 		retire_wait(&spins);
+}
+
+void
+vhostx_queue_retire(struct vhostx_queue *queue)
+{
+	vhostx_queue_unpublish(queue);
+	vhostx_queue_await_left(queue);
 }
 
 void

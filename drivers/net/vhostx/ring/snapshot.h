@@ -93,6 +93,15 @@ void vhostx_barrier_all(void);
 /** Let bursts of @a queue use @a snap from now on; wakes an application that sleeps on the queue. */
 void vhostx_queue_publish(struct vhostx_queue *queue, const struct vhostx_snapshot *snap);
 
+/** The first half of vhostx_queue_retire(): take the snapshot away. A burst that runs may use it still. */
+void vhostx_queue_unpublish(struct vhostx_queue *queue);
+
+/** Is no burst left that may use what was unpublished? */
+bool vhostx_queue_is_left(struct vhostx_queue *queue);
+
+/** The second half: wait until that is so. */
+void vhostx_queue_await_left(struct vhostx_queue *queue);
+
 /**
  * Take the snapshot away from @a queue and wait until no burst uses it: on return its ring, memory and
  * files are the caller's. Waits for at most one burst. Tx bursts wait a moment for the next snapshot,
