@@ -9,6 +9,7 @@ time to time, without a front-end, testpmd must hold no more than at first.
 
 import os
 import random
+import select
 import signal
 import threading
 import time
@@ -101,22 +102,62 @@ class Pump:
         return max(b - a for a, b in zip(times, times[1:]))
 
 
+def holds(pmd):
+    """Files, threads, mappings of guest memory and free mbufs of a testpmd."""
+    folder = f"/proc/{pmd.pid}"
+    with open(f"{folder}/maps", encoding="ascii") as maps:
+        guest = sum("memfd:guest" in line or "memfd:log" in line or "memfd:memory-backend" in line
+                    for line in maps)
+    return {"files": len(os.listdir(f"{folder}/fd")),
+            "threads": len(os.listdir(f"{folder}/task")), "mappings": guest,
+            "mbufs used": pmd.pool_size() - pmd.free_mbufs()}
+
+
+class Tally:
+    """What one run survived."""
+
+    def __init__(self, name, unit="frames"):
+        self.name = name
+        self.unit = unit       # what is counted: "frames"
+        self.downtimes = {}    # seconds of each event, by the event's name
+        self.passed = 0        # units that came back
+        self.lost = 0          # that were under way when somebody died
+        self.grown = []        # what testpmd held too much of
+
+    def note(self, event, seconds):
+        """An event was survived; traffic was away for some time."""
+        self.downtimes.setdefault(event, []).append(seconds)
+
+    def summary(self):
+        """Lines for people."""
+        events = sum(map(len, self.downtimes.values()))
+        yield (f"{self.name}: {events} events survived, {self.passed} {self.unit} came back, {self.lost} "
+               f"were lost; leaks: {self.grown or 'none'}")
+        for name, times in sorted(self.downtimes.items()):
+            ms = sorted(1000 * t for t in times)
+            yield (f"    {name} {len(ms)} times: back after {ms[len(ms) // 2]:.0f} ms "
+                   f"(median), {ms[int(0.9 * len(ms))]:.0f} ms (90 %), "
+                   f"{ms[-1]:.0f} ms at most")
+
+    def report(self, capsys):
+        """Print the summary, whatever pytest catches."""
+        with capsys.disabled():
+            print()
+            for line in self.summary():
+                print(line)
+
+
 class Soak:
-    """See above; summary() tells what happened."""
+    """See above; its tally tells what happened."""
 
     def __init__(self, setup, client, packed, seed=1):
         self.random = random.Random(seed)
         self.client, self.packed = client, packed
         self.host = Host(setup, pairs=1, **({"client": 1} if client else {}))
-        self.name = f"{'client' if client else 'server'}, {'packed' if packed else 'split'}"
+        self.tally = Tally(f"{'client' if client else 'server'}, {'packed' if packed else 'split'}")
         self.listener = protocol.listen(self.host.socket()) if client else None
         self.frontend = None
         self.pump = None       # of the event that happens now
-        self.counts = {}       # events by name
-        self.downtimes = {}    # seconds of each, by name
-        self.frames = 0        # that came back
-        self.lost = 0          # that were under way when somebody died
-        self.grown = []        # what testpmd held too much of
         self.first = None      # what it holds without a front-end
 
     # --- the two sides -----------------------------------------------------
@@ -136,31 +177,24 @@ class Soak:
             self.listener = protocol.listen(self.host.socket())
             self.frontend.listener = self.listener
 
-    def holds(self):
-        """Files, threads, mappings of guest memory and free mbufs of testpmd."""
-        folder = f"/proc/{self.host.pmd.pid}"
-        with open(f"{folder}/maps", encoding="ascii") as maps:
-            guest = sum("memfd:guest" in line or "memfd:log" in line for line in maps)
-        return {"files": len(os.listdir(f"{folder}/fd")),
-                "threads": len(os.listdir(f"{folder}/task")), "mappings": guest,
-                "mbufs used": self.host.pmd.pool_size() - self.host.pmd.free_mbufs()}
-
     def check_leaks(self):
         """Without a front-end testpmd must hold what it held at first."""
         self.frontend.close()
         if self.client:
             self._listen()
+            # a connection that waits is a file too
+            wait_until(lambda: select.select([self.listener], [], [], 0)[0], 5, "the driver connects")
         try:
             wait_until(lambda: self.first is None or not self._more(), 5, "nothing is left")
         except TestpmdError:
-            self.grown.append(self._more())
+            self.tally.grown.append(self._more())
         if self.first is None:
-            wait_until(lambda: self.holds()["mappings"] == 0, 5, "memory is unmapped")
-            self.first = self.holds()
+            wait_until(lambda: holds(self.host.pmd)["mappings"] == 0, 5, "memory is unmapped")
+            self.first = holds(self.host.pmd)
         self._connect()
 
     def _more(self):
-        now = self.holds()
+        now = holds(self.host.pmd)
         return {key: (self.first[key], now[key]) for key in now if now[key] > self.first[key]}
 
     # --- events ------------------------------------------------------------
@@ -241,10 +275,9 @@ class Soak:
         pump.frontend = self.frontend
         pump.run_until(pump.received + 64)
         pump.pause()
-        self.frames += pump.received
-        self.lost += pump.drain()
-        self.downtimes.setdefault(name, []).append(pump.gap(began))
-        self.counts[name] = self.counts.get(name, 0) + 1
+        self.tally.passed += pump.received
+        self.tally.lost += pump.drain()
+        self.tally.note(name, pump.gap(began))
 
     def run(self, seconds):
         """Events in random order until the time is up."""
@@ -268,15 +301,4 @@ class Soak:
             self.check_leaks()
         self.frontend.close()
         self.host.close()
-        return self
-
-    def summary(self):
-        """Lines for people."""
-        yield (f"{self.name}: {sum(self.counts.values())} events survived, "
-               f"{self.frames} frames came back, {self.lost} were lost; "
-               f"leaks: {self.grown or 'none'}")
-        for name, times in sorted(self.downtimes.items()):
-            ms = sorted(1000 * t for t in times)
-            yield (f"    {name} {len(ms)} times: back after {ms[len(ms) // 2]:.0f} ms "
-                   f"(median), {ms[int(0.9 * len(ms))]:.0f} ms (90 %), "
-                   f"{ms[-1]:.0f} ms at most")
+        return self.tally

@@ -17,9 +17,6 @@ pytestmark = pytest.mark.vhostx_only
 @pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
 def test_soak(setup, capsys, client, packed):
     """Everything dies and comes back; nothing grows."""
-    soak = Soak(setup, client, packed).run(60 * MINUTES / 4)
-    with capsys.disabled():
-        print()
-        for line in soak.summary():
-            print(line)
-    assert not soak.grown
+    tally = Soak(setup, client, packed).run(60 * MINUTES / 4)
+    tally.report(capsys)
+    assert not tally.grown
