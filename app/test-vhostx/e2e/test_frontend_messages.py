@@ -13,16 +13,21 @@ from frontend.host import Host, Traffic
 vhostx_only = pytest.mark.vhostx_only
 
 
+# The tests take turns: a port lets 200 connections in without a wait, and then ten a second.
+PORTS = 4
+
+
 @pytest.fixture(scope="module", name="shared")
 def _shared(setup):
-    host = Host(setup, pairs=2, ports=2)
+    host = Host(setup, pairs=2, ports=PORTS)
     yield host
     host.close()
 
 
 @pytest.fixture(name="host")
 def _host(shared):
-    """testpmd with two ports, which must be alive afterwards and forward."""
+    """testpmd, which must be alive afterwards, and the port forward."""
+    shared.port = (shared.port + 1) % PORTS
     yield shared.ensure()
     shared.assert_alive()
     shared.check(pairs=2)
@@ -284,7 +289,7 @@ def test_order_of_messages_does_not_matter_for_safety(host):
 
 @vhostx_only
 def test_bad_front_end_leaves_the_other_port_alone(host):
-    with host.frontend(port=1) as good, Traffic(good) as traffic:
+    with host.frontend(port=(host.port + 1) % PORTS) as good, Traffic(good) as traffic:
         for request_id in (Msg.SET_MEM_TABLE, Msg.SET_VRING_ADDR, 45, 0xFFFFFFFF):
             assert provoke(host, protocol.message(request_id, bytes(5)))
             traffic.progress()

@@ -26,7 +26,8 @@ class Host:
     mbufs is the size of its pool; it holds none of them between two bursts.
     topology is testpmd's: "paired" sends what port 0 receives on port 1. args
     are more options of testpmd; vdevs are ports that come after the driver's;
-    memory is the EAL's, in MB, where it is not the usual.
+    memory is the EAL's, in MB, where it is not the usual. port is the one that
+    is meant where none is named.
     """
 
     def __init__(self, setup, pairs=2, ports=1, mbufs=None, topology="loop", args=(),
@@ -43,10 +44,11 @@ class Host:
         self.folder = Path(tempfile.mkdtemp(prefix="vxfe-"))
         self.rig = Rig(setup, self.folder)
         self.pmd = None
+        self.port = 0
 
-    def socket(self, port=0):
+    def socket(self, port=None):
         """Path of a port's socket."""
-        return str(self.folder / f"p{port}.sock")
+        return str(self.folder / f"p{self.port if port is None else port}.sock")
 
     def ensure(self):
         """Start testpmd unless it runs; returns self."""
@@ -72,11 +74,11 @@ class Host:
         wishes.setdefault("strict", self.setup.driver == "net_vhostx")
         return Config(**wishes)
 
-    def frontend(self, port=0, memory=None, kind=Frontend, **wishes):
+    def frontend(self, port=None, memory=None, kind=Frontend, **wishes):
         """A front-end that is up and running on a port."""
         return self._begun(kind.up, port, memory, kind, wishes)
 
-    def newcomer(self, port=0, memory=None, kind=Frontend, **wishes):
+    def newcomer(self, port=None, memory=None, kind=Frontend, **wishes):
         """A front-end that has negotiated features and nothing else."""
         def begin(frontend):
             frontend.open()
@@ -93,7 +95,7 @@ class Host:
             raise
         return frontend
 
-    def check(self, pairs=1, port=0):
+    def check(self, pairs=1, port=None):
         """A new front-end must find a port that forwards."""
         with self.frontend(port, pairs=pairs) as frontend:
             for pair in range(pairs):
