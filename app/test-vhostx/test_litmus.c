@@ -27,7 +27,7 @@ struct litmus {
 	struct vhostx_queue queue;
 	struct vhostx_snapshot snap;
 	struct vhostx_ring ring;
-	struct vring_avail avail; /* N: nothing is offered */
+	uint16_t avail[4];   /* N: an available ring with nothing in it */
 	struct vhostx_iotlb *iotlb;
 	struct vhostx_mem *mem; /* J: a table without a mapping behind it */
 	struct vhostx_log log;
@@ -288,7 +288,8 @@ iotlb_begin(struct litmus *l)
 	l->iotlb = vhostx_iotlb_create(16);
 	assert_non_null(l->iotlb);
 	l->snap = (struct vhostx_snapshot){
-		.ring = &l->ring, .iotlb = l->iotlb, .wakefd = -1, .kickfd = -1, .split.avail = &l->avail,
+		.ring = &l->ring, .iotlb = l->iotlb, .wakefd = -1, .kickfd = -1,
+		.split.avail = (struct vring_avail *)l->avail,
 	};
 	vhostx_queue_publish(&l->queue, &l->snap);
 }
