@@ -13,23 +13,20 @@
 /* What the guest has sent, in this order. */
 static struct {
 	uint32_t nr;
+	uint32_t len[CRASH_SLOTS];
 	int id[CRASH_SLOTS];
 	bool back[CRASH_SLOTS]; /* by id: the guest has it again */
 } sent;
 
-/* Every third packet is copied. */
-static uint32_t
-sent_len(uint32_t i)
-{
-	return i % 3 == 2 ? 60 : LONG;
-}
-
+/* As many as there is room for: first those that are copied, of the others every third is. */
 static void
-send_all(struct rig *rig)
+send_all(struct rig *rig, uint32_t shorts)
 {
 	sent.nr = RTE_MIN(rig_capacity(rig), (uint32_t)CRASH_SLOTS);
-	for (uint32_t i = 0; i < sent.nr; i++)
-		sent.id[i] = rig_send(rig, i, sent_len(i));
+	for (uint32_t i = 0; i < sent.nr; i++) {
+		sent.len[i] = i < shorts || i % 3 == 2 ? 60 : LONG;
+		sent.id[i] = rig_send(rig, i, sent.len[i]);
+	}
 	guest_ring_publish(&rig->ring);
 }
 
@@ -65,7 +62,7 @@ check_next_process(struct rig *rig, uint32_t arg)
 	assert_int_equal(back + got, sent.nr);
 	for (uint32_t i = 0; i < sent.nr; i++) {
 		if (!sent.back[sent.id[i]])
-			rig_assert_mbuf(pkts[k++], sent_len(i), i);
+			rig_assert_mbuf(pkts[k++], sent.len[i], i);
 	}
 	assert_int_equal(take_back(rig), got);
 	assert_int_equal(guest_ring_free(&rig->ring), rig->v.size);
@@ -121,6 +118,23 @@ free_some(struct rte_mbuf **pkts, uint32_t n, uint32_t remainder)
 	}
 }
 
+/* Packets that come and go while nothing is out: a split ring's record knows where the ring is, without a mark. */
+static void
+pass(struct rig *rig, uint32_t n)
+{
+	const struct vhostx_inflight_split *r = &crash_record.ring.split;
+
+	for (uint32_t i = 0; i < n && i < rig_capacity(rig); i++)
+		rig_send(rig, i, 60 + i);
+	guest_ring_publish(&rig->ring);
+	n = crash_receive(rig, 0);
+	assert_int_equal(crash_reap(rig), n);
+	if (rig->snap.format == VHOSTX_PACKED || n == 0)
+		return;
+	assert_int_equal(r->used_idx, rig->snap.split.used->idx);
+	assert_int_equal(r->last_batch_head, rig->snap.split.used->ring[(r->used_idx - 1) % rig->v.size].id);
+}
+
 /* Half of the packets is out when the bursts begin that are stepped through; half of those is free. */
 static void
 lend_and_kill(struct rig *rig)
@@ -128,7 +142,7 @@ lend_and_kill(struct rig *rig)
 	struct rte_mbuf *pkts[2 * CRASH_SLOTS], *none;
 	uint32_t half;
 
-	send_all(rig);
+	send_all(rig, 0);
 	half = (sent.nr + 1) / 2;
 	assert_int_equal(rig_rx(&rig->queue, pkts, half), half);
 	free_some(pkts, half, 1);
@@ -153,8 +167,39 @@ test_ring_crash_zc_any_store(void **state)
 
 	crash_setup(rig);
 	begin_lending(rig);
-	for (uint32_t lap = 0; lap < 3; lap++)
+	for (uint32_t lap = 0; lap < 3; lap++) {
+		pass(rig, 3 * lap);
 		lend_and_kill(rig);
+	}
+	end_lending(rig);
+	crash_forget();
+}
+
+/* The bursts that are stepped through copy packets while nothing is out, then lend some. */
+static void
+test_ring_crash_zc_copies_then_lends(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[2 * CRASH_SLOTS], *none;
+	uint32_t shorts;
+
+	crash_setup(rig);
+	begin_lending(rig);
+	for (uint32_t lap = 0; lap < 3; lap++) {
+		pass(rig, 3 * lap);
+		shorts = rig_capacity(rig) / 2;
+		send_all(rig, shorts);
+		crash_begin();
+		assert_int_equal(rig_rx(&rig->queue, pkts, shorts), shorts);
+		assert_int_equal(rig_rx(&rig->queue, &pkts[shorts], sent.nr), sent.nr - shorts);
+		free_some(pkts, sent.nr, 0);
+		assert_int_equal(rig_rx(&rig->queue, &none, 1), 0);
+		crash_end();
+		check_each(rig);
+		free_some(pkts, sent.nr, 1);
+		assert_int_equal(rig_rx(&rig->queue, &none, 1), 0);
+		assert_int_equal(crash_reap(rig), sent.nr);
+	}
 	end_lending(rig);
 	crash_forget();
 }
@@ -228,6 +273,7 @@ main(void)
 {
 	static const struct rig_case cases[] = {
 		RIG_CASE(test_ring_crash_zc_any_store, NULL),
+		RIG_CASE(test_ring_crash_zc_copies_then_lends, NULL),
 		RIG_CASE(test_ring_crash_zc_reposted, NULL),
 		RIG_CASE(test_ring_crash_zc_garbage, NULL),
 	};

@@ -55,10 +55,16 @@ ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 	}
 }
 
-/* The ring has an in-flight record: each step is noted by itself. */
+/* The ring has an in-flight record: each step is noted by itself, if the ring alone does not tell. */
 static __rte_noinline void
 ring_give_back_noted(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
+	if (s->format == VHOSTX_SPLIT && s->ring->last_avail == s->ring->last_used) {
+		split_take(s, b, n);
+		split_complete(s, b->chain, n);
+		vhostx_inflight_passed(s, b->chain, n);
+		return;
+	}
 	ring_take(s, b, n);
 	ring_put(s, b->chain, n, b->plain);
 }

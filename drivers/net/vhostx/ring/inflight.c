@@ -121,6 +121,18 @@ split_given(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 	rte_compiler_barrier();
 }
 
+void
+vhostx_inflight_passed(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+{
+	struct vhostx_inflight_split *r = &s->inflight->split;
+
+	rte_compiler_barrier();
+	r->last_batch_head = c[n - 1].id;
+	rte_compiler_barrier();
+	r->used_idx = s->ring->last_used;
+	rte_compiler_barrier();
+}
+
 /* --- packed ---------------------------------------------------------------------------------------- */
 
 /*
@@ -346,6 +358,16 @@ split_make_available(const struct vhostx_snapshot *s, const struct inflight_head
 }
 
 static bool
+split_has_no_marks(const struct vhostx_snapshot *s)
+{
+	for (uint32_t i = 0; i < s->size; i++) {
+		if (s->inflight->split.desc[i].inflight == 1)
+			return false;
+	}
+	return true;
+}
+
+static bool
 split_resume(const struct vhostx_snapshot *s, struct inflight_head *head, bool doubt)
 {
 	const uint16_t used = __atomic_load_n(&s->split.used->idx, __ATOMIC_RELAXED);
@@ -354,7 +376,7 @@ split_resume(const struct vhostx_snapshot *s, struct inflight_head *head, bool d
 	uint16_t last = 0;
 	uint32_t n = 0;
 
-	if (doubt && !split_proof_holds(s, used))
+	if (doubt && !split_proof_holds(s, used) && !split_has_no_marks(s))
 		return false;
 	split_settle_batch(s, used);
 	for (uint32_t i = 0; i < s->size; i++) {

@@ -19,6 +19,9 @@
  * 2. give: next of each, last_batch_head.                As before.
  * 3. used elements; idx, letter E.                       Given back: used_idx differs, the list says which.
  * 4. inflight = 0 of each; used_idx = idx.               As 3.
+ * Where nothing is in flight and what is taken is given at once, no chain needs a mark:
+ * 1. used elements; idx, letter E.                       As before, then given back: there is no mark to remove.
+ * 2. last_batch_head; used_idx = idx.                    The same.
  *
  * Packed. Entries of the record are taken from its free list, and come back to its front.
  * 1. take: entries = descriptors; num, last, counter and inflight = 1 of each head.   All are free entries still.
@@ -43,6 +46,9 @@ void vhostx_inflight_give(const struct vhostx_snapshot *snap, const struct vhost
 
 /** They were given back; the cursors say so. */
 void vhostx_inflight_given(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
+
+/** A split ring that had nothing in flight has taken these and given them back at once; the cursors say so. */
+void vhostx_inflight_passed(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
 
 /** Begin the record of a ring that stands at its last_used, with nothing in flight. */
 void vhostx_inflight_begin(const struct vhostx_snapshot *snap);

@@ -178,6 +178,7 @@ split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wa
 
 	b->nspill = 0;
 	b->full = false;
+	b->plain = false; /* nobody asks */
 	while ((i = split_singles(s, b, i, n, dir, load)) < n) {
 		struct vhostx_chain *c = &b->chain[i];
 
