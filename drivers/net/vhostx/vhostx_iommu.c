@@ -309,14 +309,7 @@ vhostx_iommu_connected(struct vhostx_port *port)
 int
 vhostx_iommu_open(struct vhostx_port *port)
 {
-	if (!port->args.iommu_support)
-		return 0;
-	vhostx_port_get(port);
-	port->iommu.timer = vhostx_loop_add_timer(iommu_again, vhostx_port_put, port);
-	if (port->iommu.timer != NULL)
-		return 0;
-	vhostx_port_put(port);
-	return -errno;
+	return port->args.iommu_support ? vhostx_port_add_timer(port, iommu_again, &port->iommu.timer) : 0;
 }
 
 void

@@ -383,6 +383,20 @@ vhostx_port_put(void *arg)
 }
 
 int
+vhostx_port_add_timer(struct vhostx_port *port, vhostx_loop_cb cb, struct vhostx_source **timer)
+{
+	int ret = 0;
+
+	vhostx_port_get(port);
+	*timer = vhostx_loop_add_timer(cb, vhostx_port_put, port);
+	if (*timer == NULL) {
+		ret = -errno;
+		vhostx_port_put(port);
+	}
+	return ret;
+}
+
+int
 vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, struct vhostx_port **out)
 {
 	struct vhostx_port *port = calloc(1, sizeof(*port));

@@ -138,4 +138,10 @@ void vhostx_port_get(struct vhostx_port *port);
 /** Give a reference back: struct vhostx_port *. The last one frees. */
 void vhostx_port_put(void *port);
 
+/**
+ * Have the control thread call @a cb with the port when the timer runs out; the timer has a reference to the port.
+ * @return 0 or -errno, with @a timer NULL.
+ */
+int vhostx_port_add_timer(struct vhostx_port *port, vhostx_loop_cb cb, struct vhostx_source **timer);
+
 #endif /* VHOSTX_PORT_H */

@@ -184,14 +184,7 @@ unlock:
 int
 vhostx_postcopy_open(struct vhostx_port *port)
 {
-	if (!port->args.postcopy)
-		return 0;
-	vhostx_port_get(port);
-	port->postcopy.timer = vhostx_loop_add_timer(postcopy_again, vhostx_port_put, port);
-	if (port->postcopy.timer != NULL)
-		return 0;
-	vhostx_port_put(port);
-	return -errno;
+	return port->args.postcopy ? vhostx_port_add_timer(port, postcopy_again, &port->postcopy.timer) : 0;
 }
 
 void

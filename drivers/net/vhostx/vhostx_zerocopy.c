@@ -3,7 +3,6 @@
  *
  * The port's part in zero-copy.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -491,14 +490,7 @@ vhostx_zc_wake(struct vhostx_port *port)
 int
 vhostx_zc_open(struct vhostx_port *port)
 {
-	if (!port->args.dequeue_zero_copy)
-		return 0;
-	vhostx_port_get(port);
-	port->zc.timer = vhostx_loop_add_timer(zc_tick, vhostx_port_put, port);
-	if (port->zc.timer != NULL)
-		return 0;
-	vhostx_port_put(port);
-	return -errno;
+	return port->args.dequeue_zero_copy ? vhostx_port_add_timer(port, zc_tick, &port->zc.timer) : 0;
 }
 
 void

@@ -172,13 +172,13 @@ split_pending(const struct vhostx_snapshot *s, uint16_t want, uint16_t dir)
 static __rte_always_inline uint16_t
 split_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t want, uint16_t dir, bool load)
 {
-	const uint16_t pending = split_pending(s, want, dir);
-	uint16_t n = split_heads(s, b, RTE_MIN(pending, want));
+	uint16_t n = split_pending(s, want, dir);
 	uint16_t i = 0;
 
+	n = split_heads(s, b, RTE_MIN(n, want));
 	b->nspill = 0;
 	b->full = false;
-	b->plain = false; /* nobody asks */
+	b->plain = false; /* of no use to this format, but passed on */
 	while ((i = split_singles(s, b, i, n, dir, load)) < n) {
 		struct vhostx_chain *c = &b->chain[i];
 
