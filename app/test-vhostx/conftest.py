@@ -110,6 +110,14 @@ def setup(pytestconfig, request):
 
 
 @pytest.fixture
+def state_dir():
+    """A folder in memory for what outlives a killed port, its devarg of that name."""
+    path = tempfile.mkdtemp(prefix="vx-state-", dir="/dev/shm")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
 def rig(setup):
     """A folder for sockets and files, and every testpmd that the test starts."""
     folder = Path(tempfile.mkdtemp(prefix="vx-"))

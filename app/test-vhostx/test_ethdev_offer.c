@@ -20,6 +20,17 @@ open_port(const char *devargs)
 	return vhost_open(0, &(struct port_conf){ .devargs = args });
 }
 
+/* The port closes and is opened with other arguments; its guest runs on. Returns the new port. */
+static uint16_t
+offer_restart(uint16_t port, struct front *f, const char *devargs)
+{
+	port_close(port);
+	port = open_port(devargs);
+	front_disconnect(f);
+	front_connect(f, 0);
+	return port;
+}
+
 /* The guest goes for good, and the port has noticed: one that closes before that keeps the file for its return. */
 static void
 offer_leave(uint16_t port, struct front *f)
@@ -53,18 +64,12 @@ test_ethdev_offer_again_after_restart(void **state)
 	struct front *f = front_open(0, &(struct front_conf){ .more = HOST_TSO });
 
 	(void)state;
-	port_close(port);
-	port = open_port("");
-	front_disconnect(f);
-	front_connect(f, 0);
+	port = offer_restart(port, f, "");
 	assert_int_equal(front_offered(f) & HOST_TSO, HOST_TSO);
 	/* A driver that starts anew may take less: then that is what it has. */
 	f->conf.more = 0;
 	front_do_u64(f, VHOSTX_SET_FEATURES, front_features(&f->conf), -1);
-	port_close(port);
-	port = open_port("");
-	front_disconnect(f);
-	front_connect(f, 0);
+	port = offer_restart(port, f, "");
 	assert_int_equal(front_offered(f) & HOST_TSO, 0);
 	offer_leave(port, f);
 }
@@ -77,10 +82,7 @@ test_ethdev_offer_again_what_it_has(void **state)
 	struct front *f = front_open(0, &(struct front_conf){ .more = 1 << VIRTIO_NET_F_HOST_TSO6 });
 
 	(void)state;
-	port_close(port);
-	port = open_port("");
-	front_disconnect(f);
-	front_connect(f, 0);
+	port = offer_restart(port, f, "");
 	assert_int_equal(front_offered(f) & HOST_TSO, 1 << VIRTIO_NET_F_HOST_TSO6);
 	offer_leave(port, f);
 }
@@ -111,10 +113,7 @@ test_ethdev_offer_order_on_a_zero_copy_port(void **state)
 	struct front *f = front_open(0, &(struct front_conf){ .more = IN_ORDER });
 
 	(void)state;
-	port_close(port);
-	port = open_port(",dequeue-zero-copy=1,zc-dma=0,zc-threshold=0");
-	front_disconnect(f);
-	front_connect(f, 0);
+	port = offer_restart(port, f, ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=0");
 	assert_true((front_offered(f) & IN_ORDER) != 0);
 	for (uint32_t i = 0; i < 2; i++) {
 		front_send(f, 0, 1500, i);

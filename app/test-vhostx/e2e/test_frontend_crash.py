@@ -10,8 +10,6 @@ VHOSTX_KILLS is the number of kills in all, 16 unless told.
 
 import os
 import random
-import shutil
-import tempfile
 import threading
 import time
 
@@ -48,18 +46,10 @@ CASES = {
 LENT = {"dequeue-zero-copy": 1, "zc-threshold": 300}
 
 
-@pytest.fixture(name="folder")
-def _folder():
-    """A folder in memory for state files, which must be empty in the end."""
-    path = tempfile.mkdtemp(prefix="vxcrash-", dir="/dev/shm")
-    yield path
-    shutil.rmtree(path)
-
-
 @pytest.fixture(name="host")
-def _host(setup, folder, request):
-    """An echoing testpmd that keeps its state in the folder."""
-    devargs = {"state-dir": folder, **(LENT if "lent" in request.node.name else {})}
+def _host(setup, state_dir, request):
+    """An echoing testpmd that keeps its state in a folder of the test."""
+    devargs = {"state-dir": state_dir, **(LENT if "lent" in request.node.name else {})}
     host = Host(setup, pairs=1, **devargs)
     yield host.ensure()
     host.close()
@@ -164,7 +154,7 @@ def kill_under_traffic(host, guest, rng):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_killed_backend_loses_no_descriptor(host, folder, case):
+def test_killed_backend_loses_no_descriptor(host, state_dir, case):
     rng = random.Random(case)
     kills = -(-KILLS // len(CASES))
     with host.frontend(**CASES[case]) as frontend:
@@ -183,11 +173,11 @@ def test_killed_backend_loses_no_descriptor(host, folder, case):
         guest.settle()
         # The driver keeps what nobody else does, and that a guest has IN_ORDER.
         kept = "record" not in case and any(word in case for word in ("packed", "lent", "order"))
-        assert bool(os.listdir(folder)) == kept
+        assert bool(os.listdir(state_dir)) == kept
         print(f"{case}: {kills} kills, {guest.sent} descriptors sent and back, "
               f"{guest.received} frames received")
     host.pmd.quit()
-    assert not os.listdir(folder), "the state file was left behind"
+    assert not os.listdir(state_dir), "the state file was left behind"
 
 
 def test_new_ring_in_the_same_place_is_not_resumed(host):
@@ -210,14 +200,14 @@ def test_new_ring_in_the_same_place_is_not_resumed(host):
             guest.settle()
 
 
-def test_state_file_outlives_a_restart_while_a_ring_runs(host, folder):
+def test_state_file_outlives_a_restart_while_a_ring_runs(host, state_dir):
     # An orderly end takes the socket away: nobody can ask for the position.
     with host.frontend(packed=True, size=64) as frontend:
         guest = Guest(frontend)
         for _ in range(3):
             guest.work_for(0.02)
             host.pmd.quit()
-            assert len(os.listdir(folder)) == 1
+            assert len(os.listdir(state_dir)) == 1
             guest.work()
             host.ensure()
             guest.meet()
@@ -227,4 +217,4 @@ def test_state_file_outlives_a_restart_while_a_ring_runs(host, folder):
             guest.reap()
             assert base == vring.ring.base()
         host.pmd.quit()
-        assert not os.listdir(folder)
+        assert not os.listdir(state_dir)

@@ -3,8 +3,6 @@
 """The back-end is killed and comes back with other arguments; its guest runs on with what it has negotiated."""
 
 import os
-import shutil
-import tempfile
 
 import pytest
 
@@ -19,20 +17,12 @@ LEND = {"dequeue-zero-copy": 1, "zc-threshold": 100, "zc-dma": 0}
 FRAMES = [make_frame(60 + 100 * number, number) for number in range(14)]
 
 
-@pytest.fixture(name="folder")
-def _folder():
-    """A folder in memory for the state file, which must be empty in the end."""
-    path = tempfile.mkdtemp(prefix="vxfeat-", dir="/dev/shm")
-    yield path
-    shutil.rmtree(path)
-
-
 class Restarts:
     """A host whose program is killed, and started again with other arguments."""
 
-    def __init__(self, setup, folder):
+    def __init__(self, setup, state_dir):
         self.host = Host(setup, pairs=1)
-        self.folder = folder
+        self.folder = state_dir
 
     def start(self, **devargs):
         """Kill what runs, and start."""
@@ -48,8 +38,8 @@ class Restarts:
 
 
 @pytest.fixture(name="restarts")
-def _restarts(setup, folder):
-    restarts = Restarts(setup, folder)
+def _restarts(setup, state_dir):
+    restarts = Restarts(setup, state_dir)
     yield restarts
     restarts.end()
 

@@ -291,6 +291,24 @@ def test_iommu_reconnect(host, memory, packed):
         frontend.echo(0, frames(20))
 
 
+def logged(frontend, memory, sent):
+    """Echo frames with the log on, in which every page must be that has changed. Returns the pages in it."""
+    log = DirtyLog(memory)
+    log.install(frontend)
+    switch_log(frontend, True)
+    shadow = Shadow(memory)
+    frontend.echo(0, sent)
+    frontend.flush(0)
+    frontend.stop()
+    changed = {memory.gpa(page * PAGE) // PAGE for page in shadow.written()}
+    marked = log.pages()
+    shadow.close()
+    log.close()
+    assert changed, "the back-end wrote nothing"
+    assert changed <= marked, f"not in the log: {sorted(changed - marked)}"
+    return marked
+
+
 @vhostx_only
 @formats
 @layouts
@@ -298,20 +316,8 @@ def test_iommu_log_has_guest_physical_pages(host, memory, packed, layout):
     with guest(host, memory, packed=packed, rx_layout=layout, tx_layout=layout, size=64,
                place=crossing, more_features=Feature.LOG_ALL) as frontend:
         frontend.echo(0, frames(20))
-        log = DirtyLog(memory)
-        log.install(frontend)
-        switch_log(frontend, True)
-        shadow = Shadow(memory)
-        frontend.echo(0, frames(60))
-        frontend.flush(0)
-        frontend.stop()
-        changed = {memory.gpa(page * PAGE) // PAGE for page in shadow.written()}
-        marked = log.pages()
-        assert changed, "the back-end wrote nothing"
-        assert changed <= marked, f"not in the log: {sorted(changed - marked)}"
+        marked = logged(frontend, memory, frames(60))
         assert all(GPA <= page * PAGE < GPA + memory.size for page in marked)
-        shadow.close()
-        log.close()
 
 
 @vhostx_only
@@ -322,19 +328,7 @@ def test_iommu_log_has_ring_in_pieces(host, packed):
     try:
         with guest(host, memory, packed=packed, size=512, rx_limit=32, rx_size=1600,
                    more_features=Feature.LOG_ALL) as frontend:
-            log = DirtyLog(memory)
-            log.install(frontend)
-            switch_log(frontend, True)
-            shadow = Shadow(memory)
-            frontend.echo(0, frames(600))
-            frontend.flush(0)
-            frontend.stop()
-            changed = {memory.gpa(page * PAGE) // PAGE for page in shadow.written()}
-            marked = log.pages()
-            shadow.close()
-            log.close()
-            assert changed, "the back-end wrote nothing"
-            assert changed <= marked, f"not in the log: {sorted(changed - marked)}"
+            logged(frontend, memory, frames(600))
     finally:
         memory.close()
 

@@ -93,6 +93,17 @@ class Move:
         guest.say(Msg.SET_VRING_ADDR, protocol.vring_addr(index, desc, used, avail))
         guest.say(Msg.SET_VRING_KICK, protocol.u64(index), [vring.kick])
 
+    def put_poller_to_sleep(self):
+        """Begin, and start the ring that the guest sends on. The ring is there, its buffers are not, nor do they come."""
+        guest = self.begin().guest
+        self.copy.share(guest.conn)
+        for gpa in guest.vrings[1].ring.addresses():
+            guest.memory.read(gpa, 8192)
+        self.copy.mute()
+        guest.enable(1, True)
+        guest.start_vring(1)
+        self.copy.wait_fault()
+
     def receive_waiting(self):
         """What was in the ring meanwhile comes back right."""
         for sent in frames(WAITING, 1000):
@@ -151,14 +162,7 @@ def test_postcopy_ring_waits_for_its_pages_apart(host, memory, packed):
 def test_postcopy_poller_asleep_delays_no_other_port(host, memory, packed):
     """Messages that take a ring from a poller which sleeps in a fault wait alone, and are answered in the end."""
     with Move(host, memory, packed=packed) as move:
-        move.begin()
-        move.copy.share(move.guest.conn)
-        for gpa in move.guest.vrings[1].ring.addresses():  # the ring is there, its buffers are not
-            memory.read(gpa, 8192)
-        move.copy.mute()
-        move.guest.enable(1, True)
-        move.guest.start_vring(1)
-        move.copy.wait_fault()
+        move.put_poller_to_sleep()
         move.guest.conn.send(Msg.GET_VRING_BASE, protocol.vring_state(1, 0))
         with Frontend(host.socket(0), host.config(packed=packed)) as other:
             other.open()
@@ -177,14 +181,7 @@ def test_postcopy_poller_asleep_delays_no_other_port(host, memory, packed):
 def test_postcopy_dead_front_end_frees_its_poller(host, memory, packed):
     """It dies while the poller sleeps in a fault, and its file lives on."""
     with Move(host, memory, packed=packed) as move:
-        move.begin()
-        move.copy.share(move.guest.conn)
-        for gpa in move.guest.vrings[1].ring.addresses():  # the ring is there, its buffers are not
-            memory.read(gpa, 8192)
-        move.copy.mute()
-        move.guest.enable(1, True)
-        move.guest.start_vring(1)
-        move.copy.wait_fault()
+        move.put_poller_to_sleep()
         move.guest.disconnect()
         host.check(port=1)
         host.check(port=0)

@@ -10,8 +10,6 @@ VHOSTX_GUEST_KILLS is the number of kills in each mode, 3 unless told.
 """
 
 import os
-import shutil
-import tempfile
 import time
 
 import pytest
@@ -23,14 +21,6 @@ SENDERS = 4
 KILLS = int(os.environ.get("VHOSTX_GUEST_KILLS", "3"))
 
 pytestmark = pytest.mark.vhostx_only
-
-
-@pytest.fixture(name="state")
-def _state():
-    """A folder in memory for what outlives the host's program."""
-    path = tempfile.mkdtemp(prefix="vxgcrash-", dir="/dev/shm")
-    yield path
-    shutil.rmtree(path)
 
 
 def flood(one, two):
@@ -49,9 +39,9 @@ def quiet(one, two):
 
 
 @pytest.mark.parametrize("client", [0, 1], ids=["server", "client"])
-def test_host_is_killed(guests, figures, state, client):
+def test_host_is_killed(guests, figures, state_dir, client):
     """Two guests reach each other after each kill, and nothing is lost when all is quiet."""
-    options = {"client": client, "state-dir": state}
+    options = {"client": client, "state-dir": state_dir}
     guests.host(**options)
     one, two = guests.introduce([guests.guest(0), guests.guest(1, "--packed")])
     flood(one, two)

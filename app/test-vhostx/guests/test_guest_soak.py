@@ -8,8 +8,6 @@ this; without VHOSTX_SOAK_MINUTES it is skipped.
 
 import os
 import random
-import shutil
-import tempfile
 import time
 
 import pytest
@@ -26,14 +24,6 @@ LOG = "/tmp/pings"  # in the first guest
 
 pytestmark = [pytest.mark.vhostx_only,
               pytest.mark.skipif(MINUTES == 0, reason="devtools/soak.sh runs it")]
-
-
-@pytest.fixture(name="state")
-def _state():
-    """A folder in memory for what outlives the host's program."""
-    path = tempfile.mkdtemp(prefix="vxgsoak-", dir="/dev/shm")
-    yield path
-    shutil.rmtree(path)
 
 
 class GuestSoak:
@@ -156,8 +146,8 @@ class GuestSoak:
 
 
 @pytest.mark.parametrize("client", [0, 1], ids=["server", "client"])
-def test_guest_soak(guests, state, capsys, client):
+def test_guest_soak(guests, state_dir, capsys, client):
     """Everything dies and comes back; nothing grows."""
-    tally = GuestSoak(guests, state, client).run(60 * MINUTES / 2)
+    tally = GuestSoak(guests, state_dir, client).run(60 * MINUTES / 2)
     tally.report(capsys)
     assert not tally.grown
