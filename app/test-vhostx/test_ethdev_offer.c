@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * A guest that runs meets a port that offers less than the one before: what it has is offered again.
+ * What a port keeps of a guest that runs. It meets one that offers less: what it has is offered again.
  */
+#include <sys/stat.h>
+
 #include "test_ethdev_front.h"
 
 #define HOST_TSO 0x7800u /* VIRTIO_NET_F_HOST_TSO4, _TSO6, _ECN, _UFO */
@@ -29,16 +31,6 @@ offer_restart(uint16_t port, struct front *f, const char *devargs)
 	front_disconnect(f);
 	front_connect(f, 0);
 	return port;
-}
-
-/* The guest goes for good, and the port has noticed: one that closes before that keeps the file for its return. */
-static void
-offer_leave(uint16_t port, struct front *f)
-{
-	struct rte_eth_vhostx_info info;
-
-	front_free(f);
-	wait_until(rte_eth_vhostx_get_info(port, &info) == 0 && !info.connected);
 }
 
 static int
@@ -71,7 +63,7 @@ test_ethdev_offer_again_after_restart(void **state)
 	front_do_u64(f, VHOSTX_SET_FEATURES, front_features(&f->conf), -1);
 	port = offer_restart(port, f, "");
 	assert_int_equal(front_offered(f) & HOST_TSO, 0);
-	offer_leave(port, f);
+	front_free(f);
 }
 
 /* A part of them, and not more: the port itself would offer none. */
@@ -84,7 +76,7 @@ test_ethdev_offer_again_what_it_has(void **state)
 	(void)state;
 	port = offer_restart(port, f, "");
 	assert_int_equal(front_offered(f) & HOST_TSO, 1 << VIRTIO_NET_F_HOST_TSO6);
-	offer_leave(port, f);
+	front_free(f);
 }
 
 /* Without a file too, as long as the process lives. */
@@ -101,7 +93,7 @@ test_ethdev_offer_again_after_reconnect(void **state)
 	front_disconnect(f);
 	front_connect(f, 0);
 	assert_int_equal(front_offered(f) & HOST_TSO, HOST_TSO);
-	offer_leave(port, f);
+	front_free(f);
 }
 
 /* It gets its buffers back in order, so they are not lent. */
@@ -122,7 +114,24 @@ test_ethdev_offer_order_on_a_zero_copy_port(void **state)
 	assert_int_equal(front_reap(f, 0), 2);
 	for (uint32_t i = 0; i < 2; i++)
 		packet_check(m[i], 1500, i);
-	offer_leave(port, f);
+	front_free(f);
+}
+
+/* Whose positions nobody wants any more, even if the control thread has not come to see that the guest is gone. */
+static void
+test_ethdev_rings_go_with_the_guest(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		const uint16_t port = open_port("");
+		struct front *f = front_open(0, &(struct front_conf){ .format = GUEST_PACKED });
+
+		assert_int_not_equal(rmdir(offer_dir), 0); /* the file is there */
+		front_free(f);
+		port_close(port);
+		assert_int_equal(rmdir(offer_dir), 0);
+		assert_int_equal(mkdir(offer_dir, 0700), 0);
+	}
 }
 
 #define OFFER_CASE(f) cmocka_unit_test_setup_teardown(f, offer_setup, offer_teardown)
@@ -135,6 +144,7 @@ main(void)
 		OFFER_CASE(test_ethdev_offer_again_what_it_has),
 		OFFER_CASE(test_ethdev_offer_again_after_reconnect),
 		OFFER_CASE(test_ethdev_offer_order_on_a_zero_copy_port),
+		OFFER_CASE(test_ethdev_rings_go_with_the_guest),
 	};
 
 	return rig_main(tests);

@@ -296,9 +296,11 @@ vhostx_resume_said(struct vhostx_port *port, const struct vhostx_msg *msg)
 void
 vhostx_resume_close(struct vhostx_port *port)
 {
+	const bool served = port->sock != NULL && vhostx_sock_connected(port->sock);
+
 	/* Of a ring that runs, the front-end does not know the position: it cannot be asked for it any more. */
 	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
-		if (!port->be.vring[i].started)
+		if (!served || !port->be.vring[i].started)
 			vhostx_resume_forget(port, i);
 	}
 	vhostx_state_close(port->state);
