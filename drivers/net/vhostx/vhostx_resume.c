@@ -10,6 +10,7 @@
 
 #include "ring/inflight.h"
 #include "ring/journal.h"
+#include "ring/reclaim.h"
 #include "vhostx_log.h"
 #include "vhostx_resume.h"
 
@@ -98,6 +99,27 @@ resume_use(struct vhostx_port *port, uint16_t idx, enum vhostx_state_kind kind)
 	return room != NULL;
 }
 
+/* What the front-end has dropped since the ring was bound is made available again. @return false if it cannot be. */
+static bool
+resume_reclaim(struct vhostx_port *port, uint16_t idx, enum vhostx_state_kind kind, uint32_t before, uint32_t now)
+{
+	const struct vhostx_snapshot *s = &port->ring[idx].snap;
+	struct vhostx_dropped dropped;
+	int32_t at;
+
+	if (before == now)
+		return true;
+	dropped = vhostx_reclaim_find(before, now, s->size);
+	if (dropped.slots == 0)
+		return false;
+	at = kind == VHOSTX_STATE_JOURNAL ? vhostx_journal_position(s) : vhostx_inflight_position(s);
+	if (at < 0 || !vhostx_reclaim(s, &dropped, at))
+		return false;
+	VHOSTX_LOG(NOTICE, port->name, "ring %u: the front-end dropped %u entries while it had no back-end; they are "
+		"given back in their turn, their packets are lost", idx, dropped.slots);
+	return true;
+}
+
 /* Resume the ring by what the file has of this kind, if it is this ring's. */
 static bool
 resume_by_file(struct vhostx_port *port, uint16_t idx, enum vhostx_state_kind kind)
@@ -105,10 +127,11 @@ resume_by_file(struct vhostx_port *port, uint16_t idx, enum vhostx_state_kind ki
 	struct vhostx_port_ring *r = &port->ring[idx];
 	struct vhostx_state_ident ident;
 	bool done = false;
+	uint32_t base;
 
-	if (!resume_ident(r, kind, &ident) || !vhostx_state_is_bound(port->state, idx, &ident))
+	if (!resume_ident(r, kind, &ident) || !vhostx_state_is_bound_at(port->state, idx, &ident, &base))
 		return false;
-	if (resume_use(port, idx, kind))
+	if (resume_use(port, idx, kind) && resume_reclaim(port, idx, kind, base, ident.base))
 		done = kind == VHOSTX_STATE_JOURNAL ? vhostx_journal_resume(&r->snap) :
 			vhostx_inflight_resume(&r->snap, true);
 	if (done)

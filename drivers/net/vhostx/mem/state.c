@@ -227,22 +227,34 @@ vhostx_state_room(struct vhostx_state *state, uint16_t idx, enum vhostx_state_ki
 	return RTE_PTR_ADD(state->file, at);
 }
 
+/* The same ring in the same memory? */
 static bool
 ident_equal(const struct vhostx_state_ident *a, const struct vhostx_state_ident *b)
 {
 	return vhostx_place_equal(&a->desc, &b->desc) && vhostx_place_equal(&a->driver, &b->driver) &&
-		vhostx_place_equal(&a->device, &b->device) && a->size == b->size && a->base == b->base &&
-		a->kind == b->kind;
+		vhostx_place_equal(&a->device, &b->device) && a->size == b->size && a->kind == b->kind;
+}
+
+bool
+vhostx_state_is_bound_at(const struct vhostx_state *state, uint16_t idx,
+	const struct vhostx_state_ident *ident, uint32_t *base)
+{
+	const struct state_ring *ring = &state->file->ring[idx];
+	const uint32_t bound = ring->bound;
+
+	if ((bound != 1 && bound != 2) || !ident_equal(&ring->ident[bound - 1], ident))
+		return false;
+	*base = ring->ident[bound - 1].base;
+	return true;
 }
 
 bool
 vhostx_state_is_bound(const struct vhostx_state *state, uint16_t idx,
 	const struct vhostx_state_ident *ident)
 {
-	const struct state_ring *ring = &state->file->ring[idx];
-	const uint32_t bound = ring->bound;
+	uint32_t base;
 
-	return (bound == 1 || bound == 2) && ident_equal(&ring->ident[bound - 1], ident);
+	return vhostx_state_is_bound_at(state, idx, ident, &base) && base == ident->base;
 }
 
 void

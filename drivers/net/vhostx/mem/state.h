@@ -94,6 +94,10 @@ void *vhostx_state_room(struct vhostx_state *state, uint16_t idx, enum vhostx_st
 bool vhostx_state_is_bound(const struct vhostx_state *state, uint16_t idx,
 	const struct vhostx_state_ident *ident);
 
+/** The same, whatever the base is: that to which it is bound comes back in @a base. */
+bool vhostx_state_is_bound_at(const struct vhostx_state *state, uint16_t idx,
+	const struct vhostx_state_ident *ident, uint32_t *base);
+
 /** From now on what is kept of ring @a idx counts, for this identity alone. */
 void vhostx_state_bind(struct vhostx_state *state, uint16_t idx, const struct vhostx_state_ident *ident);
 

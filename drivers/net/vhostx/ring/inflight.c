@@ -5,6 +5,7 @@
  * likes: an index is copied once and bounded, and wrong ones spoil the record alone.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "inflight.h"
@@ -576,6 +577,14 @@ vhostx_inflight_begin(const struct vhostx_snapshot *s)
 		packed_begin(s);
 	else
 		split_begin(s);
+}
+
+int32_t
+vhostx_inflight_position(const struct vhostx_snapshot *s)
+{
+	struct packed_place p;
+
+	return packed_find_place(s, &p) ? vhostx_journal_at(p.slot, p.wrap) : -EINVAL;
 }
 
 bool

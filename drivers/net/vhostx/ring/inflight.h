@@ -53,6 +53,9 @@ void vhostx_inflight_passed(const struct vhostx_snapshot *snap, const struct vho
 /** Begin the record of a ring that stands at its last_used, with nothing in flight. */
 void vhostx_inflight_begin(const struct vhostx_snapshot *snap);
 
+/** Where a packed ring with this record goes on, slot and wrap counter; negative if the record is not sound. */
+int32_t vhostx_inflight_position(const struct vhostx_snapshot *snap);
+
 /**
  * Resume a ring by the record: finish or roll back what was under way, make all that is in flight available again in
  * the order in which it was taken, and set the cursors.

@@ -3,6 +3,8 @@
  *
  * A packed ring's journal read back, and held against the ring before it is believed.
  */
+#include <errno.h>
+
 #include <rte_pause.h>
 
 #include "journal.h"
@@ -187,6 +189,18 @@ vhostx_journal_agrees(const struct vhostx_snapshot *s, uint16_t slot, bool wrap,
 		rte_pause();
 	}
 	return false;
+}
+
+int32_t
+vhostx_journal_position(const struct vhostx_snapshot *s)
+{
+	const struct vhostx_journal_batch batch = vhostx_journal_get(s->journal);
+	struct journal_place p;
+
+	if (!batch_is_sound(s, &batch))
+		return -EINVAL;
+	p = place_find(s, &batch);
+	return vhostx_journal_at(p.slot, p.wrap);
 }
 
 bool

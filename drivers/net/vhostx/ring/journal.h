@@ -125,6 +125,9 @@ vhostx_journal_open(const struct vhostx_snapshot *s, uint16_t ndesc)
 bool vhostx_journal_agrees(const struct vhostx_snapshot *snap, uint16_t slot, bool wrap, uint16_t undo,
 	uint16_t proof);
 
+/** Where a ring with this journal goes on, slot and wrap counter; negative if the journal is not sound. */
+int32_t vhostx_journal_position(const struct vhostx_snapshot *snap);
+
 /** Begin the journal of a ring that stands at its last_used, with what evidence it has. */
 void vhostx_journal_begin(const struct vhostx_snapshot *snap);
 
