@@ -132,7 +132,7 @@ test_ring_reclaim_is_refused(void **state)
 		uint32_t at, slots;
 	} wrong[] = {
 		{ ndesc, ndesc },                      /* the next to be given back */
-		{ 0, ndesc },                          /* given back already, by us */
+		{ 0, 2 * ndesc },                      /* we gave the first of them back already */
 		{ (1 + offered) * ndesc, ndesc },      /* not offered yet */
 		{ 2 * ndesc, (uint32_t)rig->v.size },  /* more than there is */
 	};
@@ -146,6 +146,25 @@ test_ring_reclaim_is_refused(void **state)
 		assert_false(vhostx_reclaim(&rig->snap, &d, reclaim_position(rig)));
 		assert_memory_equal(before, desc->va, desc->size);
 	}
+	reclaim_go_on(rig);
+	reclaim_check(rig, offered, offered, 0);
+	crash_forget();
+}
+
+/* In a chain that was given back already all but the head looks available. */
+static void
+test_ring_reclaim_leaves_the_past(void **state)
+{
+	struct rig *rig = *state;
+	const struct guest_region *desc = &rig->mem.region[RIG_R_DESC];
+	const uint32_t offered = rig_capacity(rig) - 1, ndesc = reclaim_setup(rig, 1, offered);
+	const struct vhostx_dropped d = { .at = reclaim_at(rig, 1), .slots = ndesc - 1 };
+	uint8_t before[1024];
+
+	reclaim_drop(rig, d.at);
+	memcpy(before, desc->va, desc->size);
+	assert_true(vhostx_reclaim(&rig->snap, &d, reclaim_position(rig)));
+	assert_memory_equal(before, desc->va, desc->size);
 	reclaim_go_on(rig);
 	reclaim_check(rig, offered, offered, 0);
 	crash_forget();
@@ -180,12 +199,19 @@ test_ring_reclaim_find(void **state)
 	}
 }
 
+static bool
+reclaim_is_chained(const struct rig_variant *v)
+{
+	return v->layout == RIG_CHAINED;
+}
+
 int
 main(void)
 {
 	static const struct rig_case cases[] = {
 		RIG_CASE(test_ring_reclaim_goes_on, NULL),
 		RIG_CASE(test_ring_reclaim_is_refused, NULL),
+		RIG_CASE(test_ring_reclaim_leaves_the_past, reclaim_is_chained),
 		RIG_CASE(test_ring_reclaim_find, NULL),
 	};
 	static const enum rig_layout layouts[] = { RIG_DIRECT, RIG_CHAINED, RIG_INDIRECT };

@@ -181,6 +181,28 @@ class PackedRing(Ring):
         half = self.last_used | self.used_wrap << 15
         return half << 16 | half
 
+    def drop(self, base):
+        """What QEMU does without a back-end: give back the chain at base, if there is one.
+
+        Returns the base after it.
+        """
+        slot, wrap = base & 0x7fff, base >> 15 & 1
+        head = self.desc + DESC_SIZE * slot
+        flags = self.memory.load(head + 14, 2)
+        if flags & (AVAIL | USED) != (AVAIL if wrap else USED):
+            return base
+        end = slot
+        while flags & NEXT:
+            end += 1
+            flags = self.memory.load(self.desc + DESC_SIZE * (end % self.size) + 14, 2)
+        ident = self.memory.load(self.desc + DESC_SIZE * (end % self.size) + 12, 2)
+        self.memory.store(head + 8, 4, 0)
+        self.memory.store(head + 12, 2, ident)
+        fence()
+        self.memory.store(head + 14, 2, AVAIL | USED if wrap else 0)
+        half = (end + 1) % self.size | (wrap ^ (end + 1 >= self.size)) << 15
+        return half << 16 | half
+
     # Raw access for hostile guests
 
     def poke_desc(self, slot, gpa, length, ident, flags):

@@ -68,6 +68,9 @@ vhostx_reclaim(const struct vhostx_snapshot *s, const struct vhostx_dropped *dro
 	struct packed_pos p = reclaim_pos(dropped->at);
 	uint32_t chain;
 
+	/* In a chain that we gave back, of which all but the head looks available still: nobody looks there any more. */
+	if (ahead >= s->size && ahead + dropped->slots <= 2u * s->size)
+		return true;
 	/* At the place itself: the guest sees the first of them, and goes on. */
 	if (ahead == 0 || ahead + dropped->slots > s->size)
 		return false;

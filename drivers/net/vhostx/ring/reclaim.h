@@ -27,7 +27,7 @@ struct vhostx_dropped vhostx_reclaim_find(uint32_t before, uint32_t now, uint32_
 
 /**
  * Make the dropped chains available again: entries without a buffer, that are given back as faulty in their turn.
- * What they said is lost.
+ * What they said is lost. Chains from before @a at are left alone.
  *
  * @param at  where the ring goes on: its guest has seen nothing of what comes after that.
  * @return false if they are not there, or if the guest may have them already; nothing is changed then.
