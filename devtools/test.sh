@@ -30,22 +30,11 @@ count() { # heading exit-status file
     note "$ok passed, $bad failed"
 }
 
-# Run a command, but not for longer than there is time.
-timed() { timeout -k 10 "$(left)" "$@"; }
-
-# The end of a command that was begun in the background.
-ended() { # process log
-    local status=0
-    wait "$1" || status=$?
-    cat "$2"
-    return "$status"
-}
-
 check() { # name command...: a check passes or fails as a whole
     local name=$1 log=$top/build/check.log
     shift
     step "check: $name"
-    if "$@" >"$log" 2>&1; then
+    if timeout -k 10 "$(left)" "$@" >"$log" 2>&1; then
         passed=$((passed + 1))
         note "passed"
     else
@@ -117,17 +106,12 @@ units "ASan, UBSan, no warning" build-asan "" --werror -Doptimization=1 -Ddebug=
     -Db_sanitize=address,undefined
 units "TSan" build-tsan "$steady" -Doptimization=2 -Ddebug=true -Dc_args=-g1 -Db_sanitize=thread
 
-# To configure DPDK takes half a minute of one core, which the others leave to it.
-timeout -k 10 "$(left)" devtools/check-graft.sh >build/graft.log 2>&1 &
-graft=$!
-trap 'kill "$graft" 2>/dev/null || true' EXIT
-! command -v clang >/dev/null || check "no warning from clang" timed devtools/check-warnings.sh clang
-check "layers" timed devtools/check-includes.sh
-check "PMD info" timed devtools/check-plugin.sh pmdinfo
-check "loads into testpmd" timed devtools/check-plugin.sh load
-check "guides" timed devtools/build-docs.sh
-check "in the DPDK tree" ended "$graft" build/graft.log
-trap - EXIT
+! command -v clang >/dev/null || check "no warning from clang" devtools/check-warnings.sh clang
+check "layers" devtools/check-includes.sh
+check "PMD info" devtools/check-plugin.sh pmdinfo
+check "loads into testpmd" devtools/check-plugin.sh load
+check "in the DPDK tree" devtools/check-graft.sh
+check "guides" devtools/build-docs.sh
 
 end_to_end "$@"
 

@@ -80,8 +80,8 @@ ops_resume(void *ctx, uint16_t idx)
 	vhostx_resume_keep(port, idx);
 	/*
 	 * QEMU makes the file with a count in it, and takes what is left there, when we are gone, as a kick to itself:
-	 * it would drop what it finds at the position that it knows, which of a packed ring is an old one. Whoever
-	 * sleeps on the ring is woken when it is published.
+	 * it would drop what it finds at the position that it knows (ring/reclaim.h; with ioeventfd=on it does that
+	 * anyway). Whoever sleeps on the ring is woken when it is published.
 	 */
 	vhostx_eventfd_empty(r->snap.kickfd);
 	r->why = NULL;
