@@ -17,7 +17,8 @@ struct seen {
 	uint32_t links;                /* link events */
 	uint32_t ups;                  /* of those, with the link up */
 	bool elsewhere;                /* one did not come on the interrupt thread */
-	uint32_t queues;               /* queue-state events */
+	bool idle;                     /* nobody asks which queues */
+	uint32_t queues;               /* queue-state events; atomic */
 	uint32_t changes;              /* atomic: queue events that were taken */
 	bool on[PAIRS][2];             /* state of each tx [0] and rx [1] queue */
 	void (*act)(struct seen *, uint16_t port); /* what a link callback does besides; NULL: nothing */
@@ -58,7 +59,7 @@ on_queue(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
 	(void)ret;
 	if (!rte_thread_is_intr())
 		seen->elsewhere = true;
-	while (rte_eth_vhostx_get_queue_event(port, &event) == 0) {
+	while (!seen->idle && rte_eth_vhostx_get_queue_event(port, &event) == 0) {
 		__atomic_store_n(&seen->on[event.queue_id][event.rx], event.enable, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&seen->changes, 1, __ATOMIC_RELEASE);
 	}
@@ -295,6 +296,25 @@ test_ethdev_queue_events_that_cancel_out(void **state)
 	assert_int_equal(rte_eth_vhostx_get_queue_event(port + 1, &event), -EINVAL);
 }
 
+/* An application that does not ask which queues is told of each change once, not with every message. */
+static void
+test_ethdev_regress_queue_events_without_end(void **state)
+{
+	static struct seen seen = { .idle = true };
+	const uint16_t port = open_seen(&seen, &(struct port_conf){ .lsc = true });
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+
+	(void)state;
+	wait_until(get(&seen.links) == 1);
+	for (int i = 0; i < 200; i++)
+		front_do_state(f, VHOSTX_SET_VRING_ENABLE, 0, 1);
+	front_free(f);
+	wait_until(get(&seen.links) == 2);
+	/* Two rings that come and go, each by itself at most. */
+	assert_in_range(get(&seen.queues), 1, 4);
+	forget_seen(&seen, port);
+}
+
 /* As DPDK's own driver does it: the number of queues that are in use changes at restart. */
 static void
 test_ethdev_queue_events_of_virtio_user(void **state)
@@ -331,6 +351,7 @@ main(void)
 		rig_case(test_ethdev_callback_may_close_own_port),
 		rig_case(test_ethdev_queue_events),
 		rig_case(test_ethdev_queue_events_that_cancel_out),
+		rig_case(test_ethdev_regress_queue_events_without_end),
 		rig_case(test_ethdev_queue_events_of_virtio_user),
 	};
 

@@ -40,6 +40,23 @@ port_has_news(const struct vhostx_port *port)
 	return false;
 }
 
+/* Has a ring changed since the last event? An application that does not ask which one hears of each change once. */
+static bool
+port_has_changed(struct vhostx_port *port)
+{
+	bool changed = false;
+
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
+		struct vhostx_port_ring *r = &port->ring[i];
+
+		if (ring_up(r) == r->announced)
+			continue;
+		r->announced = ring_up(r);
+		changed = true;
+	}
+	return changed;
+}
+
 static void
 event_deliver(void *arg)
 {
@@ -91,7 +108,7 @@ vhostx_event_update(struct vhostx_port *port)
 
 	if (rte_eth_linkstatus_set(dev, &link) == 0)
 		port->link_event = true;
-	if (port->link_event || port_has_news(port))
+	if (port_has_changed(port) || port->link_event)
 		event_schedule(port);
 }
 

@@ -36,6 +36,7 @@ struct vhostx_port_ring {
 	bool built;                   /**< the front-end has said all, and it is right */
 	bool told;                    /**< the guest was signalled since the ring started */
 	bool seen;                    /**< state that rte_eth_vhostx_get_queue_event() told last */
+	bool announced;               /**< state when an event was last scheduled for it */
 };
 
 /**
