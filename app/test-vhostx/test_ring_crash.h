@@ -52,6 +52,7 @@ crash_begin_kept(struct rig *rig)
 	if (crash_recorded) {
 		memset(&crash_record, 0, sizeof(crash_record));
 		rig->snap.inflight = &crash_record.ring;
+		rig->snap.own_record = crash_doubted;
 		vhostx_inflight_begin(&rig->snap);
 	} else if (rig->snap.format == VHOSTX_PACKED) {
 		rig->snap.journal = (struct vhostx_journal *)&crash_journal;

@@ -18,13 +18,13 @@ static struct {
 	bool back[CRASH_SLOTS]; /* by id: the guest has it again */
 } sent;
 
-/* As many as there is room for: first those that are copied, of the others every third is. */
+/* As many as there is room for: those from @a from to before @a to are copied, of the others every third is. */
 static void
-send_all(struct rig *rig, uint32_t shorts)
+send_all(struct rig *rig, uint32_t from, uint32_t to)
 {
 	sent.nr = RTE_MIN(rig_capacity(rig), (uint32_t)CRASH_SLOTS);
 	for (uint32_t i = 0; i < sent.nr; i++) {
-		sent.len[i] = i < shorts || i % 3 == 2 ? 60 : LONG;
+		sent.len[i] = (i >= from && i < to) || i % 3 == 2 ? 60 : LONG;
 		sent.id[i] = rig_send(rig, i, sent.len[i]);
 	}
 	guest_ring_publish(&rig->ring);
@@ -118,21 +118,37 @@ free_some(struct rte_mbuf **pkts, uint32_t n, uint32_t remainder)
 	}
 }
 
-/* Packets that come and go while nothing is out: a split ring's record knows where the ring is, without a mark. */
+/* The record knows where the ring is: a split one's, and our own of a packed one, without a mark of what came. */
+static void
+check_passed(const struct rig *rig, uint64_t counter)
+{
+	const union vhostx_inflight_ring *r = &crash_record.ring;
+	const uint16_t used = rig->cursors.last_used;
+
+	if (rig->snap.format == VHOSTX_PACKED) {
+		assert_int_equal(r->packed.used_idx, used);
+		assert_int_equal(r->packed.old_used_idx, used);
+	} else {
+		assert_int_equal(r->split.used_idx, used);
+		assert_int_equal(r->split.last_batch_head, rig->snap.split.used->ring[(used - 1) % rig->v.size].id);
+	}
+	if (rig->snap.format == VHOSTX_SPLIT || crash_doubted)
+		assert_int_equal(rig->cursors.counter, counter);
+}
+
+/* Packets that come and go while nothing is out. */
 static void
 pass(struct rig *rig, uint32_t n)
 {
-	const struct vhostx_inflight_split *r = &crash_record.ring.split;
+	const uint64_t counter = rig->cursors.counter;
 
 	for (uint32_t i = 0; i < n && i < rig_capacity(rig); i++)
 		rig_send(rig, i, 60 + i);
 	guest_ring_publish(&rig->ring);
 	n = crash_receive(rig, 0);
 	assert_int_equal(crash_reap(rig), n);
-	if (rig->snap.format == VHOSTX_PACKED || n == 0)
-		return;
-	assert_int_equal(r->used_idx, rig->snap.split.used->idx);
-	assert_int_equal(r->last_batch_head, rig->snap.split.used->ring[(r->used_idx - 1) % rig->v.size].id);
+	if (n != 0)
+		check_passed(rig, counter);
 }
 
 /* Half of the packets is out when the bursts begin that are stepped through; half of those is free. */
@@ -142,7 +158,7 @@ lend_and_kill(struct rig *rig)
 	struct rte_mbuf *pkts[2 * CRASH_SLOTS], *none;
 	uint32_t half;
 
-	send_all(rig, 0);
+	send_all(rig, 0, 0);
 	half = (sent.nr + 1) / 2;
 	assert_int_equal(rig_rx(&rig->queue, pkts, half), half);
 	free_some(pkts, half, 1);
@@ -188,7 +204,7 @@ test_ring_crash_zc_copies_then_lends(void **state)
 	for (uint32_t lap = 0; lap < 3; lap++) {
 		pass(rig, 3 * lap);
 		shorts = rig_capacity(rig) / 2;
-		send_all(rig, shorts);
+		send_all(rig, 0, shorts);
 		crash_begin();
 		assert_int_equal(rig_rx(&rig->queue, pkts, shorts), shorts);
 		assert_int_equal(rig_rx(&rig->queue, &pkts[shorts], sent.nr), sent.nr - shorts);
@@ -199,6 +215,47 @@ test_ring_crash_zc_copies_then_lends(void **state)
 		free_some(pkts, sent.nr, 1);
 		assert_int_equal(rig_rx(&rig->queue, &none, 1), 0);
 		assert_int_equal(crash_reap(rig), sent.nr);
+	}
+	end_lending(rig);
+	crash_forget();
+}
+
+/* The bursts that are stepped through lend some packets and copy others while those are out, or are back. */
+static void
+lend_then_copy(struct rig *rig, bool out)
+{
+	const uint32_t first = rig_capacity(rig) / 2;
+	struct rte_mbuf *lent[CRASH_SLOTS], *copied[2 * CRASH_SLOTS], *none;
+	uint64_t counter;
+
+	send_all(rig, first, UINT32_MAX);
+	crash_begin();
+	assert_int_equal(rig_rx(&rig->queue, lent, first), first);
+	if (!out)
+		rte_pktmbuf_free_bulk(lent, first);
+	counter = rig->cursors.counter;
+	assert_int_equal(rig_rx(&rig->queue, copied, sent.nr), sent.nr - first);
+	crash_end();
+	if (!out)
+		check_passed(rig, counter);
+	rte_pktmbuf_free_bulk(copied, sent.nr - first);
+	check_each(rig);
+	if (out)
+		rte_pktmbuf_free_bulk(lent, first);
+	assert_int_equal(rig_rx(&rig->queue, &none, 1), 0);
+	assert_int_equal(crash_reap(rig), sent.nr);
+}
+
+static void
+test_ring_crash_zc_lends_then_copies(void **state)
+{
+	struct rig *rig = *state;
+
+	crash_setup(rig);
+	begin_lending(rig);
+	for (uint32_t lap = 0; lap < 4; lap++) {
+		pass(rig, 2 * lap);
+		lend_then_copy(rig, lap % 2 == 0);
 	}
 	end_lending(rig);
 	crash_forget();
@@ -274,6 +331,7 @@ main(void)
 	static const struct rig_case cases[] = {
 		RIG_CASE(test_ring_crash_zc_any_store, NULL),
 		RIG_CASE(test_ring_crash_zc_copies_then_lends, NULL),
+		RIG_CASE(test_ring_crash_zc_lends_then_copies, NULL),
 		RIG_CASE(test_ring_crash_zc_reposted, NULL),
 		RIG_CASE(test_ring_crash_zc_garbage, NULL),
 	};

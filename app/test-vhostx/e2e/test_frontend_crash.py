@@ -35,6 +35,7 @@ CASES = {
     "packed-record": {"packed": True, "inflight": True},
     "packed-chained-record": {"packed": True, "inflight": True, "size": 128,
                               "tx_layout": CHAINED, "rx_layout": CHAINED},
+    "packed-short": {"packed": True},
     "split-lent": {},
     "packed-lent": {"packed": True, "size": 250},
     "split-lent-record": {"inflight": True},
@@ -44,12 +45,15 @@ CASES = {
 }
 # Longer packets are lent, and given back when they are freed: out of order with the shorter ones.
 LENT = {"dequeue-zero-copy": 1, "zc-threshold": 300}
+# All packets are too short to be lent.
+SHORT = {"dequeue-zero-copy": 1, "zc-threshold": 2000}
 
 
 @pytest.fixture(name="host")
 def _host(setup, state_dir, request):
     """An echoing testpmd that keeps its state in a folder of the test."""
-    devargs = {"state-dir": state_dir, **(LENT if "lent" in request.node.name else {})}
+    lent, short = (word in request.node.name for word in ("lent", "short"))
+    devargs = {"state-dir": state_dir, **(LENT if lent else SHORT if short else {})}
     host = Host(setup, pairs=1, **devargs)
     yield host.ensure()
     host.close()

@@ -96,6 +96,7 @@ resume_use(struct vhostx_port *port, uint16_t idx, enum vhostx_state_kind kind)
 
 	s->journal = kind == VHOSTX_STATE_JOURNAL ? room : NULL;
 	s->inflight = kind == VHOSTX_STATE_JOURNAL ? NULL : room;
+	s->own_record = s->inflight != NULL;
 	return room != NULL;
 }
 

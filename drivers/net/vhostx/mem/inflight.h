@@ -42,7 +42,7 @@ struct vhostx_inflight_packed_desc {
 	uint16_t id;      /**< the descriptor, as the ring had it */
 	uint16_t flags;
 	uint32_t len;
-	uint64_t addr;
+	uint64_t addr;    /**< of a free entry of our own record: see ring/inflight.h */
 };
 
 /** QueueRegionPacked. */

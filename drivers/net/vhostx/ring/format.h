@@ -39,12 +39,10 @@ ring_fetch(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t wan
 	}
 }
 
-/* Take chains without giving them back. */
+/* Take chains without giving them back: of the ring alone. */
 static __rte_always_inline void
-ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
+ring_advance(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
-	if (unlikely(s->inflight != NULL))
-		vhostx_inflight_take(s, b->chain, n);
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_take(s, b, n);
@@ -55,18 +53,28 @@ ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 	}
 }
 
-/* The ring has an in-flight record: each step is noted by itself, if the ring alone does not tell. */
+/* The same, noted. */
+static __rte_always_inline void
+ring_take(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
+{
+	if (unlikely(s->inflight != NULL))
+		vhostx_inflight_take(s, b->chain, n);
+	ring_advance(s, b, n);
+}
+
+/* The ring has an in-flight record: chains are noted in it, unless it does without. */
 static __rte_noinline void
 ring_give_back_noted(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n)
 {
-	if (s->format == VHOSTX_SPLIT && s->ring->last_avail == s->ring->last_used) {
-		split_take(s, b, n);
-		split_complete(s, b->chain, n);
-		vhostx_inflight_passed(s, b->chain, n);
+	if (!vhostx_inflight_may_pass(s)) {
+		ring_take(s, b, n);
+		ring_put(s, b->chain, n, b->plain);
 		return;
 	}
-	ring_take(s, b, n);
-	ring_put(s, b->chain, n, b->plain);
+	ring_advance(s, b, n);
+	vhostx_inflight_pass(s, &b->chain[n - 1]);
+	ring_write(s, b->chain, n, b->plain);
+	vhostx_inflight_passed(s, &b->chain[n - 1]);
 }
 
 /* Take chains and give them back. @a dir as of fetch: without WRITE nothing was written into them. */

@@ -49,13 +49,13 @@ split_given(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint1
 	rte_compiler_barrier();
 }
 
-void
-vhostx_inflight_passed(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+static void
+split_passed(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
 {
 	struct vhostx_inflight_split *r = &s->inflight->split;
 
 	rte_compiler_barrier();
-	r->last_batch_head = c[n - 1].id;
+	r->last_batch_head = last->id;
 	rte_compiler_barrier();
 	r->used_idx = s->ring->last_used;
 	rte_compiler_barrier();
@@ -105,30 +105,39 @@ packed_take(const struct vhostx_snapshot *s, struct vhostx_chain *c, uint16_t n)
 	vhostx_record_set_free(r, at, at);
 }
 
+/* As many slots are about to be given back, the last @a ndesc of which are the last chain. */
 static void
-packed_give(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+packed_set_batch(const struct vhostx_snapshot *s, uint32_t slots, uint16_t ndesc)
 {
 	struct vhostx_inflight_packed *r = &s->inflight->packed;
 	const struct vhostx_ring *ring = s->ring;
-	const uint16_t old = r->old_free_head;
-	uint32_t now = ring->last_used, last = now;
-	uint16_t head = old;
+	const uint32_t end = ring->last_used + slots, last = end - ndesc;
 
-	for (uint16_t i = 0; i < n; i++) {
-		r->desc[vhostx_record_entry(s, r->desc[c[i].entry].last)].next = head;
-		head = c[i].entry;
-		last = now;
-		now += c[i].ndesc;
-	}
-	vhostx_record_set_free(r, head, old);
 	r->old_proof = vhostx_record_get_used(r).proof;
 	vhostx_record_set_used(r, (struct vhostx_record_used) {
-		.used_idx = now < s->size ? now : now - s->size,
-		.used_wrap = ring->used_wrap != (now >= s->size),
+		.used_idx = end < s->size ? end : end - s->size,
+		.used_wrap = ring->used_wrap != (end >= s->size),
 		.old_used_idx = ring->last_used, .old_used_wrap = ring->used_wrap,
 		.proof = vhostx_journal_at(last < s->size ? last : last - s->size,
 			ring->used_wrap != (last >= s->size)),
 	});
+}
+
+static void
+packed_give(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
+{
+	struct vhostx_inflight_packed *r = &s->inflight->packed;
+	const uint16_t old = r->old_free_head;
+	uint16_t head = old;
+	uint32_t slots = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		r->desc[vhostx_record_entry(s, r->desc[c[i].entry].last)].next = head;
+		head = c[i].entry;
+		slots += c[i].ndesc;
+	}
+	vhostx_record_set_free(r, head, old);
+	packed_set_batch(s, slots, c[n - 1].ndesc);
 }
 
 static void
@@ -141,6 +150,35 @@ packed_given(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint
 	for (uint16_t i = 0; i < n; i++)
 		r->desc[c[i].entry].inflight = 0;
 	vhostx_record_set_free(r, head, head);
+	vhostx_record_rest(r, s->ring->last_used, s->ring->used_wrap, vhostx_record_get_used(r).proof);
+}
+
+/* As vhostx_journal_copy(), into entries that are free. */
+static void
+packed_keep_words(struct vhostx_inflight_packed_desc *to, const struct vring_packed_desc *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		to[i].addr = vhostx_load64(&from[i].len);
+}
+
+static void
+packed_pass(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
+{
+	struct vhostx_inflight_packed_desc *to = s->inflight->packed.desc;
+	const uint32_t slots = vhostx_journal_slots(s), first = s->ring->last_used;
+	const uint32_t ahead = RTE_MIN(slots, s->size - first);
+
+	packed_keep_words(to, &s->packed.desc[first + 1], ahead - 1);
+	packed_keep_words(&to[ahead - 1], s->packed.desc, slots - ahead);
+	packed_set_batch(s, slots, last->ndesc);
+}
+
+static void
+packed_passed(const struct vhostx_snapshot *s)
+{
+	struct vhostx_inflight_packed *r = &s->inflight->packed;
+
+	rte_compiler_barrier();
 	vhostx_record_rest(r, s->ring->last_used, s->ring->used_wrap, vhostx_record_get_used(r).proof);
 }
 
@@ -171,4 +209,28 @@ vhostx_inflight_given(const struct vhostx_snapshot *s, const struct vhostx_chain
 		packed_given(s, c, n);
 	else
 		split_given(s, c, n);
+}
+
+bool
+vhostx_inflight_may_pass(const struct vhostx_snapshot *s)
+{
+	if (s->format == VHOSTX_PACKED)
+		return s->own_record && vhostx_journal_slots(s) == 0;
+	return s->ring->last_avail == s->ring->last_used;
+}
+
+void
+vhostx_inflight_pass(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
+{
+	if (s->format == VHOSTX_PACKED)
+		packed_pass(s, last);
+}
+
+void
+vhostx_inflight_passed(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
+{
+	if (s->format == VHOSTX_PACKED)
+		packed_passed(s);
+	else
+		split_passed(s, last);
 }

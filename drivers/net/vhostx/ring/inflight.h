@@ -31,6 +31,13 @@
  *                                                        entry is available.
  * 4. used elements; the first one last, letter E.        Given back: that entry is used.
  * 5. inflight = 0 of each; old_* = the new ones, those of the free list first.   As 4.
+ * Where nothing is in flight and what is taken is given at once, our own record has no marks either; addr of its
+ * entries, all of which are free, serves as the journal's word[] does (journal.h):
+ * 1. addr = second words of the ring's entries after the first.   As before: nothing is in flight.
+ * 2. used_idx, used_wrap_counter.                        The same, at the old ones, while old_used_idx's entry is
+ *                                                        available; without marks the words go back to where they were.
+ * 3. used elements; the first one last, letter E.        Given back: that entry is used.
+ * 4. old_used_idx, old_used_wrap_counter = the new ones. As 3.
  *
  * As in journal.h barriers of the compiler are enough: a kill is between two instructions of one thread.
  */
@@ -47,8 +54,14 @@ void vhostx_inflight_give(const struct vhostx_snapshot *snap, const struct vhost
 /** They were given back; the cursors say so. */
 void vhostx_inflight_given(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
 
-/** A split ring that had nothing in flight has taken these and given them back at once; the cursors say so. */
-void vhostx_inflight_passed(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
+/** Does the record need no entry for chains that are taken now and given back at once? */
+bool vhostx_inflight_may_pass(const struct vhostx_snapshot *snap);
+
+/** Such chains, the last of which is @a last, were taken, the cursors say so, and are about to be given back. */
+void vhostx_inflight_pass(const struct vhostx_snapshot *snap, const struct vhostx_chain *last);
+
+/** They were given back; the cursors say so. */
+void vhostx_inflight_passed(const struct vhostx_snapshot *snap, const struct vhostx_chain *last);
 
 /** Begin the record of a ring that stands at its last_used, with nothing in flight. */
 void vhostx_inflight_begin(const struct vhostx_snapshot *snap);

@@ -12,12 +12,10 @@
 #include "packed.h"
 #include "split.h"
 
-/* Give chains back that were taken before, at least one, in any order; plain: each takes one entry. */
+/* Give chains back that were taken before, at least one, in any order; plain: each takes one entry. Not noted. */
 static __rte_always_inline void
-ring_put(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
+ring_write(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
 {
-	if (unlikely(s->inflight != NULL))
-		vhostx_inflight_give(s, c, n);
 	switch (s->format) {
 	case VHOSTX_SPLIT:
 		split_complete(s, c, n);
@@ -26,6 +24,15 @@ ring_put(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t
 		packed_complete(s, c, n, plain);
 		break;
 	}
+}
+
+/* The same, noted. */
+static __rte_always_inline void
+ring_put(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n, bool plain)
+{
+	if (unlikely(s->inflight != NULL))
+		vhostx_inflight_give(s, c, n);
+	ring_write(s, c, n, plain);
 	if (unlikely(s->inflight != NULL))
 		vhostx_inflight_given(s, c, n);
 }

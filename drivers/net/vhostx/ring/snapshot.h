@@ -70,6 +70,7 @@ struct vhostx_snapshot {
 	bool in_order;                /**< VIRTIO_F_IN_ORDER: one used entry may stand for a batch */
 	bool enabled;                 /**< false: discard what the guest sends, supply nothing */
 	bool shared;                  /**< several tx queues use it: take the ring's lock */
+	bool own_record;              /**< inflight is read by this driver alone: it may have steps of its own */
 	uint16_t offloads;            /**< virtio-net's feature bits for checksums and segmentation: all < 16 */
 	uint64_t hdr_mask;            /**< of a header's first 8 bytes: not 0 there, an offload is asked for */
 	int callfd;                   /**< interrupts the guest; -1: it polls */
