@@ -47,6 +47,7 @@ static struct {
 	bool started;              /**< both files and the thread exist; never taken back */
 	int epoll_fd;              /**< the sources' files and timer_fd (with a NULL pointer) */
 	int timer_fd;              /**< expires when the thread is wanted next */
+	uint64_t alarm;            /**< when that is, CLOCK_MONOTONIC in ns; 0: never */
 	struct source_list timers; /**< armed, earliest first */
 	struct source_list dead;   /**< to be released at the end of the round, in order of deletion */
 } loop = {
@@ -76,6 +77,10 @@ loop_set_alarm(void)
 		when = 1; /* long past */
 	else if (first != NULL)
 		when = first->deadline;
+	/* One that has expired goes on to wake the thread until another time is set. */
+	if (when == loop.alarm)
+		return;
+	loop.alarm = when;
 	alarm.it_value.tv_sec = when / LOOP_NS_PER_S;
 	alarm.it_value.tv_nsec = when % LOOP_NS_PER_S;
 	timerfd_settime(loop.timer_fd, TFD_TIMER_ABSTIME, &alarm, NULL);
