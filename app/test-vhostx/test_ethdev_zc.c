@@ -3,6 +3,8 @@
  *
  * Zero-copy ports and what ends around them while packets are out: rings, memory, connections, ports.
  */
+#include <sys/resource.h>
+
 #include "test_ethdev_front.h"
 
 #define LONG 1500u
@@ -130,6 +132,46 @@ test_ethdev_zc_returns_unpolled(void **state)
 {
 	(void)state;
 	for_each_format(check_unpolled);
+}
+
+/* How often threads of this process went to sleep: the control thread, the test itself only yields. */
+static uint64_t
+count_sleeps(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+/* The control thread takes a core from somebody when it wakes: not much oftener than each ms while all are polled. */
+static void
+check_polled(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	const uint64_t start = now_ms(), before = count_sleeps();
+	uint64_t sleeps, ms;
+	struct rte_mbuf *m;
+
+	do {
+		m = pass_lent(f, port, 1);
+		rte_pktmbuf_free(m);
+		wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 0 && front_reap(f, 0) == 1);
+		ms = now_ms() - start;
+	} while (ms < 300);
+	sleeps = count_sleeps() - before;
+	assert_true(sleeps > 0);
+	assert_true(sleeps * 2 < ms * 3);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_lets_pollers_work(void **state)
+{
+	(void)state;
+	for_each_format(check_polled);
 }
 
 /* A stopped port has no queues that could be polled. */
@@ -557,6 +599,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_returns_at_next_burst),
 		rig_case(test_ethdev_zc_returns_unpolled),
+		rig_case(test_ethdev_zc_lets_pollers_work),
 		rig_case(test_ethdev_zc_returns_while_stopped),
 		rig_case(test_ethdev_zc_lives_with_hoarder),
 		rig_case(test_ethdev_zc_base_waits_for_deadline),

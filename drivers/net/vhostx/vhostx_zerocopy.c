@@ -15,10 +15,17 @@
 #include "vhostx_port.h"
 #include "vhostx_resume.h"
 
-/* While something is out: two ticks see that a queue is not polled, and have to be within 1 ms. */
-#define ZC_TICK_US 400u
+/*
+ * While something is out. Each tick takes its core from somebody, who finds his caches and his batches the worse for
+ * it: there are as few as can keep the promise of 1 ms for a queue that is not polled any more.
+ */
+#define ZC_TICK_US 850u
+/* After a tick that found something done on a queue that was polled: is it still? */
+#define ZC_AGAIN_US 100u
+/* While the front-end waits. */
+#define ZC_WAIT_US 400u
 /* Ticks without anything out after which the tick sleeps until a poller lends again. */
-#define ZC_QUIET 50u
+#define ZC_QUIET 24u
 /* The longest pause while nothing but tables of earlier lives is out. */
 #define ZC_OLD_US 100000u
 /* How often vhostx_zc_drain() looks. */
@@ -396,20 +403,31 @@ zc_go_on(struct vhostx_port *port)
 
 /* --- the tick -------------------------------------------------------------------------------------- */
 
-/* One ring. @return whether something of it is out. */
-static bool
+/* What a tick found: of several rings, the greatest counts. */
+enum zc_found {
+	ZC_NOTHING, /* is out */
+	ZC_OUT,     /* something is, and nothing of it waits to be given back */
+	ZC_DONE,    /* something waits for the poller, who came by since the last tick, but may have left */
+};
+
+static enum zc_found
 zc_tick_ring(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
+	bool polled;
 
 	if (r->zc.zc == NULL)
-		return false;
+		return ZC_NOTHING;
 	vhostx_zc_trim(r->zc.zc);
 	if (zc_out(r->zc.zc) == 0)
-		return false;
-	if (!zc_is_polled(r) && vhostx_zc_has_done(r->zc.zc))
-		zc_give(port, idx);
-	return true;
+		return ZC_NOTHING;
+	polled = zc_is_polled(r);
+	if (!vhostx_zc_has_done(r->zc.zc))
+		return ZC_OUT;
+	if (polled)
+		return ZC_DONE;
+	zc_give(port, idx);
+	return ZC_OUT;
 }
 
 /*
@@ -432,12 +450,17 @@ zc_may_sleep(struct vhostx_port *port)
 
 /* When to look again, microseconds; 0: when a poller tells. */
 static uint32_t
-zc_next(struct vhostx_port *port, bool busy)
+zc_next(struct vhostx_port *port, enum zc_found found)
 {
-	if (busy || port->zc.wait != VHOSTX_ZC_NO_WAIT) {
+	if (found != ZC_NOTHING || port->zc.wait != VHOSTX_ZC_NO_WAIT)
 		port->zc.quiet = 0;
+	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
+		return ZC_WAIT_US;
+	/* Once: whoever came by since is a poller at work. If he leaves now, the next tick sees him standing still. */
+	if (found == ZC_DONE && port->zc.pause_us != ZC_AGAIN_US)
+		return ZC_AGAIN_US;
+	if (found != ZC_NOTHING)
 		return ZC_TICK_US;
-	}
 	if (++port->zc.quiet < ZC_QUIET)
 		return ZC_TICK_US;
 	if (!zc_may_sleep(port))
@@ -451,19 +474,19 @@ static void
 zc_tick(void *arg)
 {
 	struct vhostx_port *port = arg;
-	bool busy = false;
+	enum zc_found found = ZC_NOTHING;
 	uint32_t us;
 
 	pthread_mutex_lock(&port->lock);
 	if (port->zc.timer == NULL)
 		goto unlock;
 	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
-		busy = zc_tick_ring(port, i) || busy;
+		found = RTE_MAX(found, zc_tick_ring(port, i));
 	zc_reap_old(port);
 	if (port->zc.wait != VHOSTX_ZC_NO_WAIT && (zc_awaited(port) == 0 ||
 			rte_get_tsc_cycles() >= port->zc.deadline))
 		zc_go_on(port);
-	us = zc_next(port, busy);
+	us = zc_next(port, found);
 	port->zc.pause_us = us;
 	if (port->closed && port->zc.old == NULL) {
 		vhostx_loop_del(port->zc.timer);
