@@ -261,20 +261,26 @@ test_backend_iommu_miss_on_the_wire(void **state)
 		0, 0x50, 0x34, 0x12, 0xf0, 0xff, 0, 0,
 		[36] = 2, [37] = 1,
 	};
-	uint8_t got[64];
+	const uint64_t miss[2] = {
+		vhostx_miss_word(0xfff012345abc, VHOSTX_ACCESS_W), vhostx_miss_word(0x5000, VHOSTX_ACCESS_R),
+	};
+	uint8_t got[128];
 	int pair[2];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(vhostx_req_send_miss(pair[0], vhostx_miss_word(0xfff012345abc, VHOSTX_ACCESS_W)), 0);
-	assert_int_equal(recv(pair[1], got, sizeof(got), MSG_DONTWAIT), sizeof(expected));
+	assert_int_equal(vhostx_req_send_misses(pair[0], miss, 2), 0);
+	assert_int_equal(recv(pair[1], got, sizeof(got), MSG_DONTWAIT), 2 * sizeof(expected));
 	assert_memory_equal(got, expected, sizeof(expected));
+	assert_memory_equal(&got[sizeof(expected)], expected, 12);
+	assert_int_equal(got[sizeof(expected) + 13], 0x50);
+	assert_int_equal(got[sizeof(expected) + 36], 1);
 	/* A front-end that does not read holds up nobody. */
-	for (int i = 0; vhostx_req_send_miss(pair[0], VHOSTX_ACCESS_R) == 0; i++)
+	for (int i = 0; vhostx_req_send_misses(pair[0], &miss[1], 1) == 0; i++)
 		assert_true(i < 1000000);
-	assert_int_equal(vhostx_req_send_miss(pair[0], VHOSTX_ACCESS_R), -EAGAIN);
+	assert_int_equal(vhostx_req_send_misses(pair[0], &miss[1], 1), -EAGAIN);
 	close(pair[1]);
-	assert_int_equal(vhostx_req_send_miss(pair[0], VHOSTX_ACCESS_R), -EPIPE);
+	assert_int_equal(vhostx_req_send_misses(pair[0], &miss[1], 1), -EPIPE);
 	close(pair[0]);
 }
 

@@ -21,6 +21,17 @@ wakes(const struct rig *rig)
 	return read(rig->wakefd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
+/* How often the front-end was asked since the last look; nobody woke the control thread for it. */
+static uint32_t
+asks(struct rig *rig)
+{
+	const uint32_t n = rig->asks;
+
+	rig->asks = 0;
+	assert_int_equal(wakes(rig), 0);
+	return n;
+}
+
 static void
 test_ring_iommu_asks_once(void **state)
 {
@@ -31,7 +42,7 @@ test_ring_iommu_asks_once(void **state)
 	guest_ring_publish(&rig->ring);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(rx_once(rig, &m, 1), 0);
-	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(asks(rig), 1);
 	assert_int_equal(vhostx_miss_access(rig->cursors.iommu.miss), VHOSTX_ACCESS_R);
 	rig_assert_nothing_used(rig);
 	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
@@ -93,7 +104,7 @@ far_slot(uint32_t i)
 	return RIG_DATA + (16 + 2 * i) * RIG_PAGE + (i % 2 != 0 ? RIG_PAGE - 50 : 100);
 }
 
-/* A burst that is short of many pages asks for all of them, and for those of the next chains, with one wake. */
+/* A burst that is short of many pages asks for all of them, and for those of the next chains, at once. */
 static void
 test_ring_iommu_asks_for_all_that_is_offered(void **state)
 {
@@ -109,7 +120,7 @@ test_ring_iommu_asks_for_all_that_is_offered(void **state)
 	guest_ring_publish(&rig->ring);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(rx_once(rig, pkts, 1), 0);
-	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(asks(rig), 1);
 	for (uint32_t i = 0; i < n; i++) {
 		assert_true(is_asked(rig, far_slot(i), rig->v.hdr_len + 100));
 		pages += 1 + i % 2;
@@ -133,19 +144,19 @@ test_ring_iommu_asks_before_the_turn(void **state)
 	rig_send_from(rig, 0, far_slot(0), 100);
 	guest_ring_publish(&rig->ring);
 	assert_int_equal(rx_once(rig, &m, 1), 0);
-	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(asks(rig), 1);
 	rig_send_from(rig, 1, far_slot(1), 100);
 	guest_ring_publish(&rig->ring);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(rx_once(rig, &m, 1), 0);
-	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(asks(rig), 1);
 	assert_true(is_asked(rig, far_slot(1), rig->v.hdr_len + 100));
 	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	rig_assert_mbuf(m, 100, 0);
 	/* The second has its answer already. */
 	assert_int_equal(rx_once(rig, &m, 1), 1);
 	rig_assert_mbuf(m, 100, 1);
-	assert_int_equal(wakes(rig), 0);
+	assert_int_equal(asks(rig), 0);
 }
 
 /* A table that is not there hides what is in it; when it is, all that it names is asked for. */
@@ -181,11 +192,70 @@ test_ring_iommu_look_is_bounded(void **state)
 	assert_int_equal(rx_once(rig, &m, 1), 0);
 	assert_int_equal(asked_ahead(rig), VHOSTX_AHEAD);
 	assert_int_equal(rig->cursors.iommu.miss, vhostx_miss_word(RIG_DATA, VHOSTX_ACCESS_R));
-	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(asks(rig), 1);
 	/* Nothing more while nobody answers. */
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(rx_once(rig, &m, 1), 0);
-	assert_int_equal(wakes(rig), 0);
+	assert_int_equal(asks(rig), 0);
+}
+
+/* What the front-end does not take now is for the control thread, in its own time. */
+static void
+test_ring_iommu_leaves_what_cannot_be_asked(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig->deaf = true;
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_send_from(rig, 0, far_slot(0), 100);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(rig->asks, 1);
+	assert_int_equal(wakes(rig), 1);
+	assert_true(rig->cursors.iommu.fresh);
+	assert_int_equal(*vhostx_iommu_ahead(&rig->cursors.iommu, far_slot(0)),
+		vhostx_miss_word(far_slot(0), VHOSTX_ACCESS_R));
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	rig_assert_mbuf(m, 100, 0);
+}
+
+/* Another page, which nobody has answered for, is where this one would be noted. */
+static void
+test_ring_iommu_leaves_what_has_no_place(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t *slot = vhostx_iommu_ahead(&rig->cursors.iommu, far_slot(0));
+	struct rte_mbuf *m;
+
+	*slot = vhostx_miss_word(far_slot(0) + VHOSTX_AHEAD * RIG_PAGE, VHOSTX_ACCESS_R) | VHOSTX_MISS_ASKED;
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_send_from(rig, 0, far_slot(0), 100);
+	guest_ring_publish(&rig->ring);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(rig->cursors.iommu.miss, vhostx_miss_word(far_slot(0), VHOSTX_ACCESS_R));
+}
+
+/* No answer comes: the control thread is told, and again after a while. */
+static void
+test_ring_iommu_wakes_when_nobody_answers(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig_send(rig, 0, 60);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rx_once(rig, &m, 1), 0);
+	assert_int_equal(asks(rig), 1);
+	for (int i = 0; i < 3; i++) {
+		rig->cursors.iommu.since -= rte_get_tsc_hz();
+		assert_int_equal(rx_once(rig, &m, 1), 0);
+		assert_int_equal(wakes(rig), 1);
+		assert_int_equal(rig->asks, 0);
+	}
 }
 
 /* Where nothing is missing for long, chains are looked at in their turn alone. */
@@ -231,7 +301,7 @@ test_ring_iommu_waits_in_the_middle(void **state)
 	guest_ring_publish(&rig->ring);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(rx_once(rig, &m, 1), 0);
-	assert_int_equal(wakes(rig), 1);
+	assert_int_equal(asks(rig), 1);
 	assert_int_equal(rig->cursors.iommu.miss, vhostx_miss_word(far, VHOSTX_ACCESS_R));
 	rig_assert_nothing_used(rig);
 	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
@@ -313,6 +383,9 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_iommu_asks_before_the_turn, NULL),
 	RIG_CASE(test_ring_iommu_looks_into_tables, rig_is_indirect),
 	RIG_CASE(test_ring_iommu_look_is_bounded, NULL),
+	RIG_CASE(test_ring_iommu_leaves_what_cannot_be_asked, NULL),
+	RIG_CASE(test_ring_iommu_leaves_what_has_no_place, NULL),
+	RIG_CASE(test_ring_iommu_wakes_when_nobody_answers, NULL),
 	RIG_CASE(test_ring_iommu_stops_to_look, NULL),
 	RIG_CASE(test_ring_iommu_waits_in_the_middle, NULL),
 	RIG_CASE(test_ring_iommu_denied_chain_goes_back, NULL),

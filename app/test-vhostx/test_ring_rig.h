@@ -95,6 +95,8 @@ struct rig {
 	uint64_t slot[RIG_SLOTS]; /* gpa, 0: not allocated yet */
 	uint32_t avail_before;    /* mbufs in the pool at the start */
 	int callfd, wakefd;
+	uint32_t asks; /* times that the front-end was asked for pages */
+	bool deaf;     /* it cannot be asked */
 };
 
 /* One pool for all cases; each case gives back what it took. */
@@ -124,6 +126,19 @@ rig_map_page(struct rig *rig, uint64_t iova, uint8_t access)
 		mapped = true;
 	}
 	return mapped;
+}
+
+/* Front-end: it hears what is missing, which rig_answer() finds in the ring. */
+static inline bool
+rig_hear(void *arg, const uint64_t *miss, uint32_t n)
+{
+	struct rig *rig = arg;
+
+	assert_true(n != 0 && n <= VHOSTX_AHEAD);
+	for (uint32_t i = 0; i < n; i++)
+		assert_true(vhostx_miss_access(miss[i]) != 0);
+	rig->asks++;
+	return !rig->deaf;
 }
 
 /* Front-end: answer what the ring misses, if anything, as the control thread would pass it on. */
@@ -297,6 +312,8 @@ rig_init_snapshot(struct rig *rig)
 		.callfd = rig->callfd,
 		.kickfd = -1,
 		.wakefd = rig->wakefd,
+		.ask = rig_hear,
+		.ask_arg = rig,
 		.iotlb = rig->iotlb,
 	};
 	if (rig->v.format == GUEST_SPLIT) {

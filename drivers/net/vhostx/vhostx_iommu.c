@@ -46,15 +46,30 @@ iommu_missing(const struct vhostx_port *port, uint16_t idx)
 	return (word & VHOSTX_MISS_DENIED) != 0 ? 0 : word;
 }
 
+/* Send requests. @return 0, or -errno. Any thread: rings are paused while the channel changes. */
+static int
+iommu_send(struct vhostx_port *port, const uint64_t *miss, uint32_t n)
+{
+	const int ret = port->be.reqfd < 0 ? -ENOTCONN : vhostx_req_send_misses(port->be.reqfd, miss, n);
+
+	if (ret == 0)
+		__atomic_fetch_add(&port->iommu.misses, n, __ATOMIC_RELAXED);
+	return ret;
+}
+
+bool
+vhostx_iommu_ask(void *port, const uint64_t *miss, uint32_t n)
+{
+	return iommu_send(port, miss, n) == 0;
+}
+
 /* Send a request. @return 0, or -EAGAIN: there is no room for it now; or another -errno, that the log has. */
 static int
-iommu_send(struct vhostx_port *port, uint64_t word)
+iommu_send_one(struct vhostx_port *port, uint64_t word)
 {
-	const int ret = port->be.reqfd < 0 ? -ENOTCONN : vhostx_req_send_miss(port->be.reqfd, word);
+	const int ret = iommu_send(port, &word, 1);
 
-	if (ret == 0) {
-		port->iommu.misses++;
-	} else if (ret != -EAGAIN && !port->iommu.deaf) {
+	if (ret != 0 && ret != -EAGAIN && !port->iommu.deaf) {
 		port->iommu.deaf = true;
 		VHOSTX_LOG(ERR, port->name, "the front-end cannot be asked for the guest's addresses: %s",
 			ret == -ENOTCONN ? "it gave no channel for that" : strerror(-ret));
@@ -79,7 +94,7 @@ iommu_ask(struct asking *a, struct vhostx_iommu_ring *r, uint64_t word)
 		a->full = true;
 		return false;
 	}
-	ret = iommu_send(a->port, word);
+	ret = iommu_send_one(a->port, word);
 	if (ret == 0) {
 		__atomic_store_n(slot, word | VHOSTX_MISS_ASKED, __ATOMIC_RELAXED);
 		a->sent = true;
@@ -91,11 +106,11 @@ iommu_ask(struct asking *a, struct vhostx_iommu_ring *r, uint64_t word)
 	return ret == 0;
 }
 
-/* What the poller has found ahead. */
+/* What the poller has found and could not ask for. */
 static void
 iommu_ask_ahead(struct asking *a, struct vhostx_iommu_ring *r)
 {
-	/* O: pairs with the release in iommu_look(). */
+	/* O: pairs with the release in look_leave(). */
 	if (!__atomic_exchange_n(&r->fresh, false, __ATOMIC_ACQUIRE))
 		return;
 	for (unsigned int i = 0; i < VHOSTX_AHEAD; i++) {
@@ -211,7 +226,7 @@ iommu_repeat(struct vhostx_port *port, uint16_t idx, struct waiting *w)
 		return;
 	w->some = true;
 	if (word != r->asked) {
-		/* The poller found that it was asked for, and has told nobody that it waits for it. */
+		/* The poller has asked for it, and has told nobody yet that it waits. */
 		r->asked = word;
 		r->asked_at = rte_get_tsc_cycles();
 	}

@@ -12,11 +12,11 @@
 struct vhostx_port;
 struct vhostx_source;
 
-/** What a port has of it, under the port mutex. */
+/** What a port has of it, under the port mutex unless told otherwise. */
 struct vhostx_iommu_port {
 	struct vhostx_source *timer; /**< to ask again; NULL: iommu-support=0 */
 	uint32_t wait_us;            /**< how long the timer runs; 0: it does not */
-	uint64_t misses;             /**< requests that were sent */
+	uint64_t misses;             /**< requests that were sent; atomic */
 	uint64_t misses_base;        /**< of those, at the last reset of the statistics */
 	bool deaf;                   /**< the log has that this front-end cannot be asked */
 	bool silent;                 /**< the log has that this front-end does not answer */
@@ -30,6 +30,9 @@ void vhostx_iommu_close(struct vhostx_port *port);
 
 /** A front-end came. */
 void vhostx_iommu_connected(struct vhostx_port *port);
+
+/** As vhostx_ask_fn, of the port @a port: for pollers, as long as a snapshot of it is published. */
+bool vhostx_iommu_ask(void *port, const uint64_t *miss, uint32_t n);
 
 /** Ask for what rings miss and was not asked for yet. */
 void vhostx_iommu_update(struct vhostx_port *port);

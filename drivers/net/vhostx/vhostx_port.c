@@ -65,6 +65,8 @@ ops_resume(void *ctx, uint16_t idx)
 	if (ret == 0) {
 		r->snap.ring = &r->ring;
 		r->snap.wakefd = port->wakefd;
+		r->snap.ask = vhostx_iommu_ask;
+		r->snap.ask_arg = port;
 		r->snap.call_blocks = r->snap.callfd >= 0 && vhostx_eventfd_blocks(r->snap.callfd);
 		r->snap.log_blocks = r->snap.logfd >= 0 && vhostx_eventfd_blocks(r->snap.logfd);
 		vhostx_zc_start(port, idx);

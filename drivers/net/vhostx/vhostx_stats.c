@@ -274,7 +274,7 @@ put_gauges(struct rte_eth_xstat *xstats, const struct vhostx_port *port)
 	xstats[1].value = port->connects - port->connects_base;
 	xstats[2].value = vhostx_zc_outstanding(port);
 	xstats[3].value = vhostx_zc_longest_us(port);
-	xstats[4].value = port->iommu.misses - port->iommu.misses_base;
+	xstats[4].value = __atomic_load_n(&port->iommu.misses, __ATOMIC_RELAXED) - port->iommu.misses_base;
 	xstats[5].value = port->be.iotlb == NULL ? 0 : port->be.iotlb->nr;
 }
 
@@ -350,7 +350,7 @@ vhostx_stats_reset(struct rte_eth_dev *dev)
 	reset_way(dev, VHOSTX_WAY_TX);
 	if (is_primary()) {
 		port->connects_base = port->connects;
-		port->iommu.misses_base = port->iommu.misses;
+		port->iommu.misses_base = __atomic_load_n(&port->iommu.misses, __ATOMIC_RELAXED);
 		vhostx_zc_forget_longest(port);
 	}
 	queues_unlock(dev);

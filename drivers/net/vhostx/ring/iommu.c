@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 
+#include <rte_cycles.h>
+
 #include "notify.h"
 #include "packed.h"
 #include "split.h"
@@ -13,6 +15,8 @@
 #define IOMMU_KEEN 1024u
 /* Lookups and descriptors of one look, at most: a guest must not be able to hold the poller. */
 #define IOMMU_STEPS 512u
+/* How long an answer may take before the control thread is told that a ring waits. */
+#define IOMMU_PATIENCE_US 10000u
 
 static uint8_t
 iommu_access(uint16_t dir)
@@ -27,10 +31,11 @@ struct look {
 	const struct vhostx_snapshot *s;
 	uint32_t steps;   /* left */
 	uint32_t missing; /* pages, asked for before or not */
-	bool found;       /* pages that nobody has asked for */
+	uint32_t n;       /* pages that nobody has asked for */
+	uint64_t word[VHOSTX_AHEAD]; /* [n] */
 };
 
-/* Note a page that is to be asked for. Returns false if its place is taken. */
+/* Note a page that is to be asked for. Returns false if its place is taken, or there are enough. */
 static bool
 look_note(struct look *l, uint64_t word)
 {
@@ -40,8 +45,11 @@ look_note(struct look *l, uint64_t word)
 	l->missing++;
 	if (there != 0)
 		return vhostx_miss_covers(there, word);
-	__atomic_store_n(slot, word, __ATOMIC_RELAXED);
-	l->found = true;
+	if (l->n == VHOSTX_AHEAD)
+		return false;
+	/* Now: whoever sees the answer, which may come at once, finds what it answers. */
+	__atomic_store_n(slot, word | VHOSTX_MISS_ASKED, __ATOMIC_RELAXED);
+	l->word[l->n++] = word;
 	return true;
 }
 
@@ -198,22 +206,43 @@ look_packed(struct look *l, uint16_t dir)
 	return at - first;
 }
 
-/* Look on from where the last look ended. Returns whether there is something to ask for. */
-static bool
+/* The front-end cannot be asked now: the control thread does it when it can. */
+static void
+look_leave(const struct look *l)
+{
+	struct vhostx_iommu_ring *r = &l->s->ring->iommu;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		uint64_t asked = l->word[i] | VHOSTX_MISS_ASKED;
+
+		__atomic_compare_exchange_n(vhostx_iommu_ahead(r, asked), &asked, l->word[i], false, __ATOMIC_RELAXED,
+			__ATOMIC_RELAXED);
+	}
+	/* O: the words before the flag; pairs with the acquire in iommu_ask_ahead(). */
+	__atomic_store_n(&r->fresh, true, __ATOMIC_RELEASE);
+	vhostx_eventfd_signal(l->s->wakefd, false);
+}
+
+/* Look on from where the last look ended, and ask for what is missing. */
+static void
 iommu_look(const struct vhostx_snapshot *s)
 {
 	struct vhostx_iommu_ring *r = &s->ring->iommu;
-	struct look l = { .s = s, .steps = IOMMU_STEPS };
-	const uint16_t entries = s->format == VHOSTX_SPLIT ? look_split(&l, r->dir) : look_packed(&l, r->dir);
+	uint16_t entries;
+	struct look l;
 
+	/* Not the words: there is seldom one. */
+	l.s = s;
+	l.steps = IOMMU_STEPS;
+	l.missing = 0;
+	l.n = 0;
+	entries = s->format == VHOSTX_SPLIT ? look_split(&l, r->dir) : look_packed(&l, r->dir);
 	if (l.missing != 0)
 		r->keen = IOMMU_KEEN;
 	else
 		r->keen -= RTE_MIN(r->keen, entries);
-	/* O: the words before the flag; pairs with the acquire in iommu_ask_ahead(). */
-	if (l.found)
-		__atomic_store_n(&r->fresh, true, __ATOMIC_RELEASE);
-	return l.found;
+	if (l.n != 0 && !s->ask(s->ask_arg, l.word, l.n))
+		look_leave(&l);
 }
 
 /* --- find ------------------------------------------------------------------------------------- */
@@ -229,6 +258,26 @@ iommu_rewind(const struct vhostx_snapshot *s)
 	r->keen = IOMMU_KEEN;
 }
 
+/* Is somebody asked for it, or about to be? */
+static bool
+iommu_is_asked(struct vhostx_iommu_ring *r, uint64_t word)
+{
+	return vhostx_miss_covers(__atomic_load_n(vhostx_iommu_ahead(r, word), __ATOMIC_RELAXED), word);
+}
+
+/* The ring waits for it still. After a while the control thread looks after it: it may ask again. */
+static void
+iommu_wait(const struct vhostx_snapshot *s)
+{
+	struct vhostx_iommu_ring *r = &s->ring->iommu;
+	const uint64_t now = rte_rdtsc();
+
+	if (now - r->since < IOMMU_PATIENCE_US * (rte_get_tsc_hz() / 1000000))
+		return;
+	r->since = now;
+	vhostx_eventfd_signal(s->wakefd, false);
+}
+
 /* Have it asked for, once. What is denied is told once as well: the guest may use the page again, and rightly. */
 static enum vhostx_cause
 iommu_ask(const struct vhostx_snapshot *s, uint64_t word)
@@ -240,15 +289,20 @@ iommu_ask(const struct vhostx_snapshot *s, uint64_t word)
 		__atomic_store_n(&r->miss, 0, __ATOMIC_RELAXED);
 		return VHOSTX_BAD_ADDRESS;
 	}
-	if (asked == word)
+	if (asked == word) {
+		iommu_wait(s);
 		return VHOSTX_MISS;
-	__atomic_store_n(&r->miss, word, __ATOMIC_RELAXED);
+	}
 	/* What was asked for ahead is on its way, and so is what comes after it. */
-	if (!vhostx_miss_covers(__atomic_load_n(vhostx_iommu_ahead(r, word), __ATOMIC_RELAXED), word)) {
+	if (!iommu_is_asked(r, word)) {
 		iommu_rewind(s);
 		iommu_look(s);
-		vhostx_eventfd_signal(s->wakefd, false);
 	}
+	/* After the question, or the control thread could ask as well. */
+	__atomic_store_n(&r->miss, word, __ATOMIC_RELAXED);
+	r->since = rte_rdtsc();
+	if (!iommu_is_asked(r, word))
+		vhostx_eventfd_signal(s->wakefd, false);
 	return VHOSTX_MISS;
 }
 
@@ -285,8 +339,8 @@ vhostx_iommu_range(const struct vhostx_snapshot *s, uint16_t dir)
 	struct vhostx_iommu_ring *r = &s->ring->iommu;
 
 	r->dir = dir;
-	if (r->keen != 0 && iommu_look(s))
-		vhostx_eventfd_signal(s->wakefd, false);
+	if (r->keen != 0)
+		iommu_look(s);
 	if ((r->perm & iommu_access(dir)) != 0 && r->gen == __atomic_load_n(&s->iotlb->gen, __ATOMIC_RELAXED))
 		return r->last;
 	return (struct vhostx_range){ 0 };

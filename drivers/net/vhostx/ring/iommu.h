@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Rings of a guest behind a virtual IOMMU: addresses go through the IOTLB, and what it lacks is asked for by the
- * control thread. A chain that misses something waits on its ring, and while it does, the chains after it are
- * looked at: an answer takes long, and many cost hardly more than one.
+ * Rings of a guest behind a virtual IOMMU: addresses go through the IOTLB, and what it lacks is asked for. A chain
+ * that misses something waits on its ring, and while it does, the chains after it are looked at: an answer takes
+ * long, and many cost hardly more than one. What is not answered soon is left to the control thread.
  */
 #ifndef VHOSTX_RING_IOMMU_H
 #define VHOSTX_RING_IOMMU_H
@@ -25,16 +25,18 @@ struct vhostx_iommu_ring {
 	uint16_t looked;          /**< entries before it were looked at: as last_avail of the ring */
 	uint16_t keen;            /**< entries to look at until none is looked at ahead: lately nothing was missing */
 	uint16_t dir;             /**< VRING_DESC_F_WRITE if the ring's buffers are to be written, else 0 */
-	bool fresh;               /**< ahead has words that the control thread has not seen; atomic, letter O */
+	bool fresh;               /**< ahead has words that were not asked for; atomic, letter O */
+	uint64_t since;           /**< when miss was written, or the control thread woken, TSC cycles; the poller's */
 	/**
 	 * What the next chain misses, a word of vhostx_miss_word(); 0: nothing is missing. Atomic: the poller writes it,
-	 * and wakes the control thread unless the word is in ahead as well. The control thread puts 0 in its place when
-	 * the answer is there, or adds VHOSTX_MISS_DENIED.
+	 * when the word is in ahead as well; if its place there is taken, or no answer comes for a while, it wakes the
+	 * control thread. That puts 0 in its place when the answer is there, or adds VHOSTX_MISS_DENIED.
 	 */
 	uint64_t miss;
 	/**
-	 * What else is missing, by page, see vhostx_iommu_ahead(). Atomic: the poller writes a word where 0 is, the
-	 * control thread where a word is: it adds VHOSTX_MISS_ASKED, and puts 0 there when it was answered or forgotten.
+	 * What is missing, by page, see vhostx_iommu_ahead(). Atomic: the poller writes a word where 0 is, with
+	 * VHOSTX_MISS_ASKED, and takes that back if it cannot ask. The control thread writes where a word is: it adds
+	 * that then, and puts 0 there when it was answered or forgotten.
 	 */
 	uint64_t ahead[VHOSTX_AHEAD];
 };

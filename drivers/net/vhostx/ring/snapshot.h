@@ -29,6 +29,13 @@ enum vhostx_format {
 	VHOSTX_PACKED,
 };
 
+/**
+ * Ask the front-end for pages that the IOTLB lacks, any thread, without waiting.
+ * @param miss  [n], 1 to VHOSTX_AHEAD of vhostx_miss_word().
+ * @return false if that cannot be now: the control thread has to.
+ */
+typedef bool (*vhostx_ask_fn)(void *arg, const uint64_t *miss, uint32_t n);
+
 /** Largest ring of either format (virtio 1.3, 2.7 and 2.8.10.1). */
 #define VHOSTX_RING_MAX 32768u
 
@@ -78,6 +85,8 @@ struct vhostx_snapshot {
 	bool log_blocks;              /**< logfd lacks O_NONBLOCK */
 	int logfd;                    /**< signalled when the log was written; -1: nobody asked for that */
 	int wakefd;                   /**< behind an IOMMU: the port's eventfd, as the queue's */
+	vhostx_ask_fn ask;            /**< behind an IOMMU: how pages are asked for */
+	void *ask_arg;                /**< its first argument */
 	int kickfd;                   /**< the guest's kicks, for who waits for them; -1: none */
 	struct vhostx_view *view[VHOSTX_VIEWS]; /**< areas of the ring that were put together; each may be NULL */
 };

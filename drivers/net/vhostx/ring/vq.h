@@ -50,8 +50,9 @@
  * | N | bursts odd (burst), then the  | the IOTLB less an entry (cold),| both miss each other: a page   |
  * |   | IOTLB is read; compiler       | then bursts; membarrier        | is used that the guest has     |
  * |   | barrier                       | between                        | taken back                     |
- * | O | pages to ask for (burst), then| fresh (cold), acquire, then    | a page is not asked for ahead  |
- * |   | fresh, release                | pages to ask for               | of its turn                    |
+ * | O | pages that could not be asked | fresh (cold), acquire, then    | a page is not asked for ahead  |
+ * |   | for (burst), then fresh,      | these pages                    | of its turn                    |
+ * |   | release                       |                                |                                |
  */
 
 /** Chains that one fetch looks at, at most. */

@@ -41,7 +41,10 @@ vhostx_handle_set_backend_req_fd(struct backend_call *call)
 
 	if (!vhostx_req_is_channel(call->msg->fds[0]))
 		return backend_fail(call, -EINVAL, "its file is no stream socket");
+	/* Pollers send on it. */
+	backend_pause_all(be);
 	backend_keep_fd(&be->reqfd, backend_take_fd(call->msg));
+	backend_resume_all(be);
 	return 0;
 }
 

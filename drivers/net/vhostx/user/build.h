@@ -19,8 +19,8 @@ struct vhostx_areas {
 struct vhostx_areas vhostx_build_areas(const struct vhostx_backend *be, uint16_t idx);
 
 /**
- * Fill @a snap for ring @a idx; its ring pointer, its wakefd and what tells whether files block are the caller's
- * to set.
+ * Fill @a snap for ring @a idx; its ring pointer, its wakefd, how it asks and what tells whether files block are
+ * the caller's to set.
  *
  * @param why   set to a sentence for the log when -EINVAL is returned.
  * @param miss  [VHOSTX_VRING_MISSES + 1], set to a vhostx_miss_word() for each page of the ring that the IOTLB

@@ -18,28 +18,35 @@ vhostx_req_is_channel(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-int
-vhostx_req_send_miss(int fd, uint64_t miss)
-{
-	const struct {
-		struct vhostx_msg_header header;
-		struct vhostx_msg_iotlb iotlb;
-	} __rte_packed msg = {
-		.header = {
-			.request = VHOSTX_BACKEND_IOTLB_MSG,
-			.flags = VHOSTX_MSG_VERSION,
-			.size = sizeof(msg.iotlb),
-		},
-		.iotlb = {
-			.iova = vhostx_miss_iova(miss),
-			.perm = vhostx_miss_access(miss),
-			.type = VHOSTX_IOTLB_MISS,
-		},
-	};
-	const ssize_t len = send(fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL);
+/* One request, as it is on the wire. */
+struct miss_request {
+	struct vhostx_msg_header header;
+	struct vhostx_msg_iotlb iotlb;
+} __rte_packed;
 
+int
+vhostx_req_send_misses(int fd, const uint64_t *miss, uint32_t n)
+{
+	struct miss_request request[VHOSTX_REQ_MISSES];
+	ssize_t len;
+
+	for (uint32_t i = 0; i < n; i++) {
+		request[i] = (struct miss_request) {
+			.header = {
+				.request = VHOSTX_BACKEND_IOTLB_MSG,
+				.flags = VHOSTX_MSG_VERSION,
+				.size = sizeof(request[i].iotlb),
+			},
+			.iotlb = {
+				.iova = vhostx_miss_iova(miss[i]),
+				.perm = vhostx_miss_access(miss[i]),
+				.type = VHOSTX_IOTLB_MISS,
+			},
+		};
+	}
+	len = send(fd, request, n * sizeof(request[0]), MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (len < 0)
 		return -errno;
 	/* A message that was cut in two cannot be taken back. */
-	return len == sizeof(msg) ? 0 : -EPIPE;
+	return (size_t)len == n * sizeof(request[0]) ? 0 : -EPIPE;
 }

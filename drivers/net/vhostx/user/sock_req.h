@@ -13,12 +13,16 @@
 /** Is @a fd something that requests can be sent on? */
 bool vhostx_req_is_channel(int fd);
 
+/** Most pages that are asked for at once. */
+#define VHOSTX_REQ_MISSES 128u
+
 /**
- * Ask for a page that the IOTLB lacks; never blocks, and sends all or nothing that is worth keeping.
+ * Ask for pages that the IOTLB lacks; never blocks, and sends all or nothing that is worth keeping. Any thread:
+ * what several send at once is one after the other.
  *
- * @param miss  a vhostx_miss_word().
+ * @param miss  [n], 1 to VHOSTX_REQ_MISSES of vhostx_miss_word().
  * @return 0; -EAGAIN: the front-end does not read, try again; another -errno: the channel is of no use any more.
  */
-int vhostx_req_send_miss(int fd, uint64_t miss);
+int vhostx_req_send_misses(int fd, const uint64_t *miss, uint32_t n);
 
 #endif /* VHOSTX_USER_SOCK_REQ_H */
