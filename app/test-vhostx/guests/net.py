@@ -144,9 +144,9 @@ def udp_rate(client, server, rate, **options):
     return total["bits_per_second"] / 1e6 * (1 - total["lost_packets"] / total["packets"])
 
 
-def assert_file_arrives(sender, receiver):
+def assert_file_arrives(sender, receiver, kib=FILE_KIB):
     """A file of random bytes, sent by TCP, must arrive unchanged."""
-    sent = sender.host.run(f"dd if=/dev/urandom of=$HOME/file bs=1k count={FILE_KIB} 2>/dev/null; "
+    sent = sender.host.run(f"dd if=/dev/urandom of=$HOME/file bs=1k count={kib} 2>/dev/null; "
                            "md5sum <$HOME/file")
     if sender.host.attempt(f"netstat -ltn | grep -q ':{HTTP_PORT} '")[0] != 0:
         listen(sender, f"httpd -f -p {HTTP_PORT} -h $HOME", HTTP_PORT)
