@@ -144,7 +144,7 @@ count_sleeps(void)
 	return usage.ru_nvcsw;
 }
 
-/* The control thread takes a core from somebody when it wakes: not much oftener than each ms while all are polled. */
+/* The control thread takes a core from somebody when it wakes: not much oftener than each ms, while all are polled. */
 static void
 check_polled(const struct front_conf *conf)
 {
@@ -162,7 +162,7 @@ check_polled(const struct front_conf *conf)
 	} while (ms < 300);
 	sleeps = count_sleeps() - before;
 	assert_true(sleeps > 0);
-	assert_true(sleeps * 2 < ms * 3);
+	assert_true(sleeps * 4 < ms * 7);
 	front_free(f);
 	port_close(port);
 }

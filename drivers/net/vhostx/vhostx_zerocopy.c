@@ -19,13 +19,13 @@
  * While something is out. Each tick takes its core from somebody, who finds his caches and his batches the worse for
  * it: there are as few as can keep the promise of 1 ms for a queue that is not polled any more.
  */
-#define ZC_TICK_US 850u
+#define ZC_TICK_US 750u
 /* After a tick that found something done on a queue that was polled: is it still? */
-#define ZC_AGAIN_US 100u
+#define ZC_AGAIN_US 50u
 /* While the front-end waits. */
 #define ZC_WAIT_US 400u
 /* Ticks without anything out after which the tick sleeps until a poller lends again. */
-#define ZC_QUIET 24u
+#define ZC_QUIET 27u
 /* The longest pause while nothing but tables of earlier lives is out. */
 #define ZC_OLD_US 100000u
 /* How often vhostx_zc_drain() looks. */
