@@ -24,7 +24,7 @@ sed -i "s/^\( *\)'vhost',/&\n\1'vhostx',/" "$list"
 grep -q "'vhostx'," "$list" || die "drivers/net/meson.build has another form than expected"
 
 cd "$tmp/dpdk"
-meson setup build -Dplatform=generic -Dtests=false -Denable_drivers=net/vhostx -Ddisable_apps='*' -Denable_docs=false \
+meson setup build -Dplatform=generic -Doptimization=0 -Dtests=false -Denable_drivers=net/vhostx -Ddisable_apps='*' -Denable_docs=false \
     >setup.log 2>&1 </dev/null || { tail -n 30 setup.log; die "DPDK does not configure with net/vhostx in it"; }
 drivers=$(sed -n '/^Drivers Enabled/,/^Drivers Disabled/p' setup.log)
 grep -qw vhostx <<<"$drivers" || { echo "$drivers"; grep vhostx setup.log; die "net/vhostx is not enabled"; }

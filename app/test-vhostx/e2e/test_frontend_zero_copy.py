@@ -22,7 +22,7 @@ pytestmark = pytest.mark.vhostx_only
 formats = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 layouts = pytest.mark.parametrize("layout", [CHAINED, INDIRECT], ids=["chained", "indirect"])
 LEND = {"dequeue-zero-copy": 1, "zc-threshold": 256}
-KEEP_MS = 1000
+KEEP_MS = 500
 FIFO = 512
 KEEP = ["--forward-mode=noisy", f"--noisy-tx-sw-buffer-size={FIFO}",
         f"--noisy-tx-sw-buffer-flushtime={KEEP_MS}"]

@@ -6,7 +6,7 @@ QEMU keeps no in-flight record for a network device, and of a packed ring it
 repeats the position that it knew when the device started. One guest has split
 rings, the other one packed rings, so that each ping needs both.
 
-VHOSTX_GUEST_KILLS is the number of kills in each mode, 2 unless told.
+VHOSTX_GUEST_KILLS is the number of kills in each mode, 1 unless told.
 """
 
 import os
@@ -18,7 +18,7 @@ import net
 from testpmd import TestpmdError
 
 SENDERS = 4
-KILLS = int(os.environ.get("VHOSTX_GUEST_KILLS", "2"))
+KILLS = int(os.environ.get("VHOSTX_GUEST_KILLS", "1"))
 
 pytestmark = pytest.mark.vhostx_only
 

@@ -79,6 +79,7 @@ def test_guest_reboots(mode_rig, ends, request):
     assert_works(one, two)
 
 
+@pytest.mark.parametrize("mode_rig", ["server"], indirect=True)
 def test_guest_driver_unbinds(mode_rig, ends):
     """The second guest's driver is taken from its device and given back."""
     one, two = ends
@@ -94,6 +95,7 @@ def test_guest_driver_unbinds(mode_rig, ends):
     assert_works(one, two)
 
 
+@pytest.mark.parametrize("mode_rig", ["client"], indirect=True)
 def test_qemu_is_killed(mode_rig, ends):
     """QEMU dies in the middle of everything and is started again."""
     one, two = ends
