@@ -13,7 +13,7 @@ from dataclasses import dataclass
 IPERF_PORT, HTTP_PORT = 5201, 8080
 FILE_KIB = 2048
 # What an iperf3 run sends unless it is given a time: bytes by TCP, or datagrams.
-BYTES, DATAGRAMS = "-n 16M", "-k 300"
+BYTES, DATAGRAMS = "-n 8M", "-k 300"
 V4, V6 = "10.9.9.{}", "fd00:99::{}"
 
 
