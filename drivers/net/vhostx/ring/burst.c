@@ -17,11 +17,10 @@
 #define VHOSTX_ISA base
 #endif
 
-static uint16_t
-rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
+/* Apart: a poll that finds nothing needs neither the stack nor the registers of one that does. */
+static __rte_noinline uint16_t
+rx_serve(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb)
 {
-	struct vhostx_queue *q = queue;
-	const struct vhostx_snapshot *s = vhostx_queue_enter(q);
 	uint16_t rarp = 0, done = 0;
 
 	/* First, or a guest that fills every burst would keep it off the wire. */
@@ -31,18 +30,30 @@ rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 		nb -= rarp;
 	}
 	if (likely(s != NULL && s->ring->fault == VHOSTX_NO_CAUSE && nb != 0)) {
-		/* Apart: a poll that finds nothing needs neither their stack nor their registers. */
 		if (unlikely(!s->enabled))
 			rx_discard(q, s);
 		else if (unlikely(s->zc != NULL))
 			done = rx_ring_zc(q, s, pkts, nb);
-		else if (!ring_is_empty(s))
+		else
 			done = rx_ring(q, s, pkts, nb);
 		if (unlikely(s->ring->fault != VHOSTX_NO_CAUSE))
 			ring_report(q, s);
 	}
 	vhostx_queue_leave(q);
 	return rarp + done;
+}
+
+static uint16_t
+rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
+{
+	struct vhostx_queue *q = queue;
+	const uint32_t bursts = q->bursts;
+	const struct vhostx_snapshot *s = vhostx_queue_enter(q);
+
+	if (s == NULL || s->zc != NULL || !ring_is_empty(s) || unlikely(q->rarp != 0))
+		return rx_serve(q, s, pkts, nb);
+	vhostx_queue_leave_from(q, bursts);
+	return 0;
 }
 
 /*

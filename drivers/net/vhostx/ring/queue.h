@@ -150,12 +150,19 @@ vhostx_queue_enter(struct vhostx_queue *queue)
 	return __atomic_load_n(&queue->snap, __ATOMIC_ACQUIRE);
 }
 
+/** End a burst that found the count of bursts at @a bursts when it began: not to wait for one's own store of it. */
+static __rte_always_inline void
+vhostx_queue_leave_from(struct vhostx_queue *queue, uint32_t bursts)
+{
+	/* C: pairs with the acquire in vhostx_queue_retire(). */
+	__atomic_store_n(&queue->bursts, bursts + 2, __ATOMIC_RELEASE);
+}
+
 /** End a burst. */
 static __rte_always_inline void
 vhostx_queue_leave(struct vhostx_queue *queue)
 {
-	/* C: pairs with the acquire in vhostx_queue_retire(). */
-	__atomic_store_n(&queue->bursts, queue->bursts + 1, __ATOMIC_RELEASE);
+	vhostx_queue_leave_from(queue, queue->bursts - 1);
 }
 
 /**
