@@ -33,11 +33,9 @@ reclaim_drop(struct rig *rig, uint16_t at)
 }
 
 /* The ring is what the process left, which had received some frames; the guest has offered others since. */
-static uint32_t
+static void
 reclaim_setup(struct rig *rig, uint32_t received, uint32_t offered)
 {
-	const uint32_t ndesc = rig_ndesc(rig);
-
 	crash_setup(rig);
 	for (uint32_t i = 0; i < received; i++)
 		rig_send(rig, i, 60 + i);
@@ -49,24 +47,12 @@ reclaim_setup(struct rig *rig, uint32_t received, uint32_t offered)
 	guest_ring_publish(&rig->ring);
 	vhostx_queue_retire(&rig->queue);
 	vhostx_ring_set_base(&rig->cursors, rig->v.base);
-	return ndesc;
 }
 
 static int32_t
 reclaim_position(const struct rig *rig)
 {
 	return crash_recorded ? vhostx_inflight_position(&rig->snap) : vhostx_journal_position(&rig->snap);
-}
-
-/* The next process goes on. */
-static void
-reclaim_go_on(struct rig *rig)
-{
-	const char *why = "";
-
-	assert_true(crash_resume_kept(rig));
-	assert_true(vhostx_ring_prepare(&rig->snap, &why) >= 0);
-	vhostx_queue_publish(&rig->queue, &rig->snap);
 }
 
 /* Frames of the offered ones that arrive; those that were dropped do not. */
@@ -98,21 +84,21 @@ static void
 test_ring_reclaim_goes_on(void **state)
 {
 	struct rig *rig = *state;
-	const uint32_t cap = rig_capacity(rig);
+	const uint32_t cap = rig_capacity(rig), ndesc = rig_ndesc(rig);
 
 	for (uint32_t dropped = 1; dropped < cap; dropped++) {
 		for (uint32_t first = 1; first + dropped <= cap; first++) {
-			const uint32_t ndesc = reclaim_setup(rig, 1, cap);
 			const struct vhostx_dropped d = {
 				.at = reclaim_at(rig, (1 + first) * ndesc), .slots = dropped * ndesc,
 			};
 
+			reclaim_setup(rig, 1, cap);
 			for (uint32_t i = 0; i < dropped; i++)
 				reclaim_drop(rig, reclaim_at(rig, (1 + first + i) * ndesc));
 			assert_true(vhostx_reclaim(&rig->snap, &d, reclaim_position(rig)));
 			/* A process that was killed here leaves it to the next one. */
 			assert_true(vhostx_reclaim(&rig->snap, &d, reclaim_position(rig)));
-			reclaim_go_on(rig);
+			crash_resume(rig);
 			reclaim_check(rig, cap, first, dropped);
 			rig->v.base = reclaim_at(rig, (1 + cap) * ndesc);
 			rig->v.base |= rig->v.base << 16;
@@ -127,7 +113,7 @@ test_ring_reclaim_is_refused(void **state)
 {
 	struct rig *rig = *state;
 	const struct guest_region *desc = &rig->mem.region[RIG_R_DESC];
-	const uint32_t offered = rig_capacity(rig) - 1, ndesc = reclaim_setup(rig, 1, offered);
+	const uint32_t offered = rig_capacity(rig) - 1, ndesc = rig_ndesc(rig);
 	const struct {
 		uint32_t at, slots;
 	} wrong[] = {
@@ -138,6 +124,7 @@ test_ring_reclaim_is_refused(void **state)
 	};
 	uint8_t before[1024];
 
+	reclaim_setup(rig, 1, offered);
 	assert_true(desc->size <= sizeof(before));
 	for (size_t i = 0; i < RIG_NR(wrong); i++) {
 		const struct vhostx_dropped d = { .at = reclaim_at(rig, wrong[i].at), .slots = wrong[i].slots };
@@ -146,7 +133,7 @@ test_ring_reclaim_is_refused(void **state)
 		assert_false(vhostx_reclaim(&rig->snap, &d, reclaim_position(rig)));
 		assert_memory_equal(before, desc->va, desc->size);
 	}
-	reclaim_go_on(rig);
+	crash_resume(rig);
 	reclaim_check(rig, offered, offered, 0);
 	crash_forget();
 }
@@ -157,15 +144,16 @@ test_ring_reclaim_leaves_the_past(void **state)
 {
 	struct rig *rig = *state;
 	const struct guest_region *desc = &rig->mem.region[RIG_R_DESC];
-	const uint32_t offered = rig_capacity(rig) - 1, ndesc = reclaim_setup(rig, 1, offered);
+	const uint32_t offered = rig_capacity(rig) - 1, ndesc = rig_ndesc(rig);
 	const struct vhostx_dropped d = { .at = reclaim_at(rig, 1), .slots = ndesc - 1 };
 	uint8_t before[1024];
 
+	reclaim_setup(rig, 1, offered);
 	reclaim_drop(rig, d.at);
 	memcpy(before, desc->va, desc->size);
 	assert_true(vhostx_reclaim(&rig->snap, &d, reclaim_position(rig)));
 	assert_memory_equal(before, desc->va, desc->size);
-	reclaim_go_on(rig);
+	crash_resume(rig);
 	reclaim_check(rig, offered, offered, 0);
 	crash_forget();
 }

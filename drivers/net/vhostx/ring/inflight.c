@@ -153,23 +153,12 @@ packed_given(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint
 	vhostx_record_rest(r, s->ring->last_used, s->ring->used_wrap, vhostx_record_get_used(r).proof);
 }
 
-/* As vhostx_journal_copy(), into entries that are free. */
-static void
-packed_keep_words(struct vhostx_inflight_packed_desc *to, const struct vring_packed_desc *from, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		to[i].addr = vhostx_load64(&from[i].len);
-}
-
 static void
 packed_pass(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
 {
-	struct vhostx_inflight_packed_desc *to = s->inflight->packed.desc;
-	const uint32_t slots = vhostx_journal_slots(s), first = s->ring->last_used;
-	const uint32_t ahead = RTE_MIN(slots, s->size - first);
+	const uint32_t slots = vhostx_journal_slots(s);
 
-	packed_keep_words(to, &s->packed.desc[first + 1], ahead - 1);
-	packed_keep_words(&to[ahead - 1], s->packed.desc, slots - ahead);
+	vhostx_journal_keep(s, slots, &s->inflight->packed.desc[0].addr, VHOSTX_RECORD_STRIDE);
 	packed_set_batch(s, slots, last->ndesc);
 }
 

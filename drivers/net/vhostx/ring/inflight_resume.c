@@ -288,20 +288,6 @@ packed_make_available(const struct vhostx_snapshot *s, const struct inflight_hea
 	}
 }
 
-/* A batch that nothing was noted of is taken back: the words after its first one, which it may have overwritten. */
-static void
-packed_put_words(const struct vhostx_snapshot *s, const struct packed_place *p)
-{
-	const struct vhostx_inflight_packed_desc *from = s->inflight->packed.desc;
-	uint32_t slot = p->slot;
-
-	for (uint32_t i = 0; i + 1 < p->undo; i++) {
-		if (++slot == s->size)
-			slot = 0;
-		vhostx_store64(&s->packed.desc[slot].len, from[i].addr);
-	}
-}
-
 /*
  * Nothing is in flight any more: what was under way is settled, then the marks go from the last one on, as in
  * split_make_available(), and only then the links that they need.
@@ -338,8 +324,9 @@ packed_resume(const struct vhostx_snapshot *s, struct inflight_head *head, bool 
 	n = packed_collect(s, p.free_head, head, is_free);
 	if (n < 0)
 		return false;
+	/* A batch that nothing was noted of is taken back: it may have overwritten the words after its first one. */
 	if (n == 0 && s->own_record)
-		packed_put_words(s, &p);
+		vhostx_journal_undo(s, p.slot, p.undo, &s->inflight->packed.desc[0].addr, VHOSTX_RECORD_STRIDE);
 	packed_make_available(s, head, n, &p);
 	packed_clear(s, head, n, &p);
 	ring->last_avail = p.slot;

@@ -30,18 +30,6 @@ struct journal_place {
 };
 
 static uint16_t
-at_slot(uint16_t at)
-{
-	return at & 0x7fff;
-}
-
-static bool
-at_wrap(uint16_t at)
-{
-	return at >> 15 != 0;
-}
-
-static uint16_t
 entry_bits(const struct vhostx_snapshot *s, uint16_t slot)
 {
 	/* D: pairs with the guest's release of the flags. */
@@ -68,7 +56,7 @@ entry_look(const struct vhostx_snapshot *s, uint16_t slot, bool wrap)
 static bool
 proof_holds(const struct vhostx_snapshot *s, const struct journal_place *p)
 {
-	const uint32_t slot = at_slot(p->proof);
+	const uint32_t slot = vhostx_journal_slot(p->proof);
 	const uint32_t ahead = slot - p->slot + (slot < p->slot ? s->size : 0);
 	uint16_t bits;
 
@@ -80,7 +68,7 @@ proof_holds(const struct vhostx_snapshot *s, const struct journal_place *p)
 		bits = s->journal->word[ahead - 1] >> 48;
 	else
 		bits = entry_bits(s, slot);
-	return ((bits & 1u << VRING_PACKED_DESC_F_USED) != 0) == at_wrap(p->proof);
+	return ((bits & 1u << VRING_PACKED_DESC_F_USED) != 0) == vhostx_journal_wrap(p->proof);
 }
 
 /*
@@ -112,9 +100,9 @@ ring_agrees(const struct vhostx_snapshot *s, const struct journal_place *p)
 static bool
 batch_is_sound(const struct vhostx_snapshot *s, const struct vhostx_journal_batch *b)
 {
-	return at_slot(b->start) < s->size && b->slots <= s->size &&
-		(b->last == VHOSTX_JOURNAL_NONE || at_slot(b->last) < s->size) &&
-		(b->prev == VHOSTX_JOURNAL_NONE || at_slot(b->prev) < s->size);
+	return vhostx_journal_slot(b->start) < s->size && b->slots <= s->size &&
+		(b->last == VHOSTX_JOURNAL_NONE || vhostx_journal_slot(b->last) < s->size) &&
+		(b->prev == VHOSTX_JOURNAL_NONE || vhostx_journal_slot(b->prev) < s->size);
 }
 
 /* Before the last batch if its first head is available still, else after it. */
@@ -122,7 +110,7 @@ static struct journal_place
 place_find(const struct vhostx_snapshot *s, const struct vhostx_journal_batch *b)
 {
 	struct journal_place p = {
-		.slot = at_slot(b->start), .wrap = at_wrap(b->start), .proof = b->last,
+		.slot = vhostx_journal_slot(b->start), .wrap = vhostx_journal_wrap(b->start), .proof = b->last,
 	};
 	uint32_t end;
 
@@ -141,16 +129,14 @@ place_find(const struct vhostx_snapshot *s, const struct vhostx_journal_batch *b
 	return p;
 }
 
-/* Give the entries after the first the words that they had: each store may be the last one, and is repeated then. */
-static void
-place_undo(const struct vhostx_snapshot *s, const struct journal_place *p)
+void
+vhostx_journal_undo(const struct vhostx_snapshot *s, uint16_t slot, uint16_t slots, const uint64_t *word,
+	size_t stride)
 {
-	uint32_t slot = p->slot;
-
-	for (uint32_t i = 0; i + 1 < p->undo; i++) {
+	for (uint32_t i = 0; i + 1 < slots; i++) {
 		if (++slot == s->size)
 			slot = 0;
-		vhostx_store64(&s->packed.desc[slot].len, s->journal->word[i]);
+		vhostx_store64(&s->packed.desc[slot].len, word[i * stride]);
 	}
 }
 
@@ -181,7 +167,7 @@ vhostx_journal_agrees(const struct vhostx_snapshot *s, uint16_t slot, bool wrap,
 {
 	const struct journal_place p = { .slot = slot, .wrap = wrap, .undo = undo, .proof = proof };
 
-	if (!ring_is_ours(s) || (proof != VHOSTX_JOURNAL_NONE && at_slot(proof) >= s->size))
+	if (!ring_is_ours(s) || (proof != VHOSTX_JOURNAL_NONE && vhostx_journal_slot(proof) >= s->size))
 		return false;
 	for (unsigned int looks = 0; looks < JOURNAL_LOOKS; looks++) {
 		if (ring_agrees(s, &p))
@@ -215,7 +201,7 @@ vhostx_journal_resume(const struct vhostx_snapshot *s)
 	p = place_find(s, &batch);
 	if (!vhostx_journal_agrees(s, p.slot, p.wrap, p.undo, p.proof))
 		return false;
-	place_undo(s, &p);
+	vhostx_journal_undo(s, p.slot, p.undo, s->journal->word, 1);
 	vhostx_journal_put(s->journal, (struct vhostx_journal_batch) {
 		.start = vhostx_journal_at(p.slot, p.wrap), .last = p.proof, .prev = VHOSTX_JOURNAL_NONE,
 	});

@@ -37,6 +37,20 @@ vhostx_journal_at(uint16_t slot, bool wrap)
 	return slot | (uint16_t)wrap << 15;
 }
 
+/** The slot of such a position. */
+static __rte_always_inline uint16_t
+vhostx_journal_slot(uint16_t at)
+{
+	return at & 0x7fff;
+}
+
+/** Its wrap counter. */
+static __rte_always_inline bool
+vhostx_journal_wrap(uint16_t at)
+{
+	return at >> 15 != 0;
+}
+
 /** Put a batch in the place of the last one. */
 static __rte_always_inline void
 vhostx_journal_put(struct vhostx_journal *journal, struct vhostx_journal_batch batch)
@@ -60,12 +74,12 @@ vhostx_journal_get(const struct vhostx_journal *journal)
 	return batch;
 }
 
-/** Copy the second words of @a n entries; n may be 0. The guest may change them meanwhile: they are its own. */
+/* Copy the second words of @a n entries; n may be 0. The guest may change them meanwhile: they are its own. */
 static __rte_always_inline void
-vhostx_journal_copy(uint64_t *to, const struct vring_packed_desc *from, uint32_t n)
+journal_copy(uint64_t *to, size_t stride, const struct vring_packed_desc *from, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		memcpy(&to[i], &from[i].len, sizeof(to[i]));
+		memcpy(&to[i * stride], &from[i].len, sizeof(*to));
 }
 
 /** Entries that were taken and not given back. */
@@ -76,6 +90,20 @@ vhostx_journal_slots(const struct vhostx_snapshot *s)
 	const bool lap = ring->avail_wrap != ring->used_wrap;
 
 	return ring->last_avail + (lap ? s->size : 0u) - ring->last_used;
+}
+
+/**
+ * Step 1 for the @a slots entries that were taken: the words of all but the first.
+ * @param stride  from one word of @a to to the next, in words: 1 in a journal.
+ */
+static __rte_always_inline void
+vhostx_journal_keep(const struct vhostx_snapshot *s, uint32_t slots, uint64_t *to, size_t stride)
+{
+	const uint16_t first = s->ring->last_used;
+	const uint32_t ahead = RTE_MIN(slots, (uint32_t)s->size - first);
+
+	journal_copy(to, stride, &s->packed.desc[first + 1], ahead - 1);
+	journal_copy(&to[(ahead - 1) * stride], stride, s->packed.desc, slots - ahead);
 }
 
 /** Step 2 for the chains that were taken, all of them, if one used element is to stand for them. */
@@ -102,11 +130,9 @@ vhostx_journal_open(const struct vhostx_snapshot *s, uint16_t ndesc)
 	const struct vhostx_ring *ring = s->ring;
 	struct vhostx_journal *journal = s->journal;
 	const uint32_t slots = vhostx_journal_slots(s);
-	const uint32_t ahead = RTE_MIN(slots, (uint32_t)s->size - ring->last_used);
 	const bool back = ring->last_avail < ndesc;
 
-	vhostx_journal_copy(journal->word, &s->packed.desc[ring->last_used + 1], ahead - 1);
-	vhostx_journal_copy(&journal->word[ahead - 1], s->packed.desc, slots - ahead);
+	vhostx_journal_keep(s, slots, journal->word, 1);
 	vhostx_journal_put(journal, (struct vhostx_journal_batch) {
 		.start = vhostx_journal_at(ring->last_used, ring->used_wrap),
 		.slots = slots,
@@ -127,6 +153,15 @@ bool vhostx_journal_agrees(const struct vhostx_snapshot *snap, uint16_t slot, bo
 
 /** Where a ring with this journal goes on, slot and wrap counter; negative if the journal is not sound. */
 int32_t vhostx_journal_position(const struct vhostx_snapshot *snap);
+
+/**
+ * Give the entries after slot @a slot the words that they had: each store may be the last one, and is repeated then.
+ *
+ * @param slots  as many as vhostx_journal_keep() was told, or 0.
+ * @param word   what it kept, with its stride.
+ */
+void vhostx_journal_undo(const struct vhostx_snapshot *snap, uint16_t slot, uint16_t slots, const uint64_t *word,
+	size_t stride);
 
 /** Begin the journal of a ring that stands at its last_used, with what evidence it has. */
 void vhostx_journal_begin(const struct vhostx_snapshot *snap);

@@ -6,35 +6,22 @@
 #include "packed.h"
 #include "reclaim.h"
 
-#define AT_SLOT 0x7fffu
-#define AT_WRAP 0x8000u
-
 static uint32_t
 reclaim_distance(uint16_t from, uint16_t to, uint32_t size)
 {
-	const uint32_t lap = ((from ^ to) & AT_WRAP) != 0 ? size : 0;
-	const uint32_t ahead = (to & AT_SLOT) + lap - (from & AT_SLOT);
+	const uint32_t lap = vhostx_journal_wrap(from) != vhostx_journal_wrap(to) ? size : 0;
+	const uint32_t ahead = vhostx_journal_slot(to) + lap - vhostx_journal_slot(from);
 
 	/* Before it: a lap and the rest of the next one. */
 	return (int32_t)ahead < 0 ? ahead + 2 * size : ahead;
 }
 
-static struct packed_pos
-reclaim_pos(uint16_t at)
-{
-	return (struct packed_pos){ .slot = at & AT_SLOT, .wrap = (at & AT_WRAP) != 0 };
-}
-
-static uint32_t
-reclaim_bits(const struct vhostx_snapshot *s, struct packed_pos p)
-{
-	return packed_desc(&s->packed.desc[p.slot]).flags & (PACKED_AVAIL | PACKED_USED);
-}
-
 static bool
 reclaim_is_used(const struct vhostx_snapshot *s, struct packed_pos p)
 {
-	return reclaim_bits(s, p) == (p.wrap ? PACKED_AVAIL | PACKED_USED : 0);
+	const struct vhostx_desc d = packed_desc(&s->packed.desc[p.slot]);
+
+	return (d.flags & (PACKED_AVAIL | PACKED_USED)) == (p.wrap ? PACKED_AVAIL | PACKED_USED : 0);
 }
 
 /* Entries of the chain whose head is used, the first of at most @a left: only heads are marked. */
@@ -55,7 +42,8 @@ vhostx_reclaim_find(uint32_t before, uint32_t now, uint32_t size)
 	uint32_t slots;
 
 	/* Whoever drops gives back at once, so both halves of a position are equal. */
-	if (before >> 16 != from || now >> 16 != to || (from & AT_SLOT) >= size || (to & AT_SLOT) >= size)
+	if (before >> 16 != from || now >> 16 != to || vhostx_journal_slot(from) >= size ||
+			vhostx_journal_slot(to) >= size)
 		return (struct vhostx_dropped){ 0 };
 	slots = reclaim_distance(from, to, size);
 	return (struct vhostx_dropped){ .at = from, .slots = slots <= size ? slots : 0 };
@@ -65,7 +53,8 @@ bool
 vhostx_reclaim(const struct vhostx_snapshot *s, const struct vhostx_dropped *dropped, uint16_t at)
 {
 	const uint32_t ahead = reclaim_distance(at, dropped->at, s->size);
-	struct packed_pos p = reclaim_pos(dropped->at);
+	struct packed_pos p = { vhostx_journal_slot(dropped->at), vhostx_journal_wrap(dropped->at) };
+	const struct vhostx_desc first = packed_desc(&s->packed.desc[p.slot]);
 	uint32_t chain;
 
 	/* In a chain that we gave back, of which all but the head looks available still: nobody looks there any more. */
@@ -75,7 +64,7 @@ vhostx_reclaim(const struct vhostx_snapshot *s, const struct vhostx_dropped *dro
 	if (ahead == 0 || ahead + dropped->slots > s->size)
 		return false;
 	/* Those of an earlier attempt are available already. */
-	if (!reclaim_is_used(s, p) && reclaim_bits(s, p) != (p.wrap ? PACKED_AVAIL : PACKED_USED))
+	if (!reclaim_is_used(s, p) && !packed_is_avail(&first, p.wrap))
 		return false;
 	for (uint32_t left = dropped->slots; left != 0; left -= chain) {
 		struct vring_packed_desc *head = &s->packed.desc[p.slot];

@@ -19,6 +19,9 @@ vhostx_record_entry(const struct vhostx_snapshot *s, uint16_t entry)
 	return entry < s->size ? entry : 0;
 }
 
+/** From addr of an entry of a packed record to that of the next, in words. */
+#define VHOSTX_RECORD_STRIDE (sizeof(struct vhostx_inflight_packed_desc) / sizeof(uint64_t))
+
 /** Positions of used elements with their wrap counters, and the evidence: one word of the region. */
 struct vhostx_record_used {
 	uint16_t used_idx;     /**< after what is under way */
