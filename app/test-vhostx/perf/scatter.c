@@ -317,6 +317,7 @@ scatter_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	return n;
 }
 
+/* The guest's bytes are where they are for a driver: written, or read again, by the guest, through its own mapping. */
 uint32_t
 perf_scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 {
@@ -325,6 +326,8 @@ perf_scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *
 	uint64_t begin, end;
 	int ret;
 
+	for (uint16_t i = 0; c->direction == PERF_RX && i < c->burst; i++)
+		s->va[(s->at + i) % s->nr][HDR_LEN + c->size - 1] = i;
 	begin = perf_clock_begin();
 	ret = rte_mempool_get_bulk(s->host_pool, (void **)pkts, c->burst);
 	for (uint16_t i = 0; ret == 0 && i < c->burst; i++) {
@@ -339,6 +342,8 @@ perf_scatter_floor(struct perf_lane *lane, const struct perf_case *c, uint64_t *
 	if (ret == 0)
 		rte_mempool_put_bulk(s->host_pool, (void **)pkts, c->burst);
 	end = perf_clock_end();
+	for (uint16_t i = 0; c->direction == PERF_TX && i < c->burst; i++)
+		(void)*(volatile uint8_t *)(s->va[(s->at + i) % s->nr] + HDR_LEN + c->size - 1);
 	s->at += c->burst;
 	*cycles = perf_lane_cycles(lane, begin, end);
 	return ret == 0 ? c->burst : 0;

@@ -206,46 +206,63 @@ vhostx_mem_alloc(uint32_t room)
 	const uint32_t ranges = 2 * RTE_MAX(room, 1u);
 	const uint32_t buckets = mem_buckets(room);
 	struct vhostx_mem *mem = calloc(1, sizeof(*mem) + ranges * sizeof(mem->range[0]) +
-		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0])) + (buckets + 1) * sizeof(mem->below[0]));
+		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0])) + (buckets + 1) * sizeof(mem->piece[0]));
 
 	if (mem == NULL)
 		return NULL;
 	mem->uva = (uint64_t *)&mem->range[ranges];
 	mem->map = (struct vhostx_map **)&mem->uva[room];
-	mem->below = (uint16_t *)&mem->map[room];
+	mem->piece = (uint16_t *)&mem->map[room];
 	return mem;
+}
+
+/* The ranges that begin up to @a addr, from the @a at-th on. */
+static uint32_t
+mem_begun(const struct vhostx_mem *mem, uint32_t at, uint64_t addr)
+{
+	while (at < mem->nr && mem->range[at].gpa <= addr)
+		at++;
+	return at;
+}
+
+/* The pieces begin at a multiple of their size, and none is behind the last address. */
+static void
+mem_cut(struct vhostx_mem *mem)
+{
+	const struct vhostx_range *last = &mem->range[mem->nr - 1];
+	const uint64_t end = last->gpa + (last->size - 1);
+
+	mem->nr_buckets = mem_buckets(mem->nr);
+	mem->shift = 0;
+	while ((end >> mem->shift) - (mem->range[0].gpa >> mem->shift) >= mem->nr_buckets)
+		mem->shift++;
+	mem->base = mem->range[0].gpa >> mem->shift << mem->shift;
 }
 
 /*
  * Cut the addresses from the first range's to the last one's into pieces, few of which have the beginning of a range
- * inside: an address is then looked up in hardly a step, however many ranges there are.
+ * inside, as memory is put at round addresses: there an address is looked up without a step, however many ranges
+ * there are.
  */
 void
 vhostx_mem_index(struct vhostx_mem *mem)
 {
-	const uint32_t buckets = mem_buckets(mem->nr);
-	const struct vhostx_range *last;
-	uint64_t begin, end; /* the first and the last address of all */
-	uint32_t at = 0, most = 0;
+	uint32_t before, inside;
 
 	if (mem->nr == 0)
 		return;
-	last = &mem->range[mem->nr - 1];
-	begin = mem->range[0].gpa;
-	end = last->gpa + (last->size - 1);
-	mem->nr_buckets = buckets;
-	mem->shift = 0;
-	while ((end - begin) >> mem->shift >= buckets)
-		mem->shift++;
-	for (uint32_t i = 0; i <= buckets; i++) {
-		const uint32_t before = at;
+	mem_cut(mem);
+	before = RTE_MAX(mem_begun(mem, 0, mem->base), 1u);
+	for (uint32_t i = 0; i < mem->nr_buckets; i++) {
+		const uint64_t next = mem->base + ((uint64_t)(i + 1) << mem->shift);
 
-		while (at < mem->nr && (mem->range[at].gpa - begin) >> mem->shift < i)
-			at++;
-		mem->below[i] = at;
-		most = RTE_MAX(most, at - before);
+		inside = mem_begun(mem, before, next - 1) - before;
+		mem->piece[i] = before | (inside == 0 ? 0 : rte_log2_u32(rte_align32prevpow2(inside)) + 1) <<
+			VHOSTX_PIECE_STEPS;
+		/* Behind the last address there may be none. */
+		before = mem_begun(mem, before + inside, next == 0 ? UINT64_MAX : next);
 	}
-	mem->step = rte_align32prevpow2(most);
+	mem->piece[mem->nr_buckets] = mem->nr;
 	/* The search looks a step too far, never more than there are ranges. */
 	for (uint32_t i = mem->nr; i < 2 * mem->nr; i++)
 		mem->range[i] = (struct vhostx_range){ .gpa = UINT64_MAX };

@@ -7,6 +7,7 @@
 #ifndef VHOSTX_MEM_REGION_H
 #define VHOSTX_MEM_REGION_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,8 @@ struct vhostx_range {
 	uint64_t size; /**< bytes; 0 in the placeholder of an empty table */
 	uint8_t *va;   /**< where that byte is in this process */
 };
+/* Bursts load all three at once. */
+static_assert(offsetof(struct vhostx_range, size) == 8 && offsetof(struct vhostx_range, va) == 16, "gpa, size, va");
 
 /** A byte of guest memory by the file that it is in: the same in every process that maps it. */
 struct vhostx_place {
@@ -58,6 +61,11 @@ vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
 	return a->dev == b->dev && a->ino == b->ino && a->offset == b->offset;
 }
 
+/** Of a piece: ranges that begin at its first byte or before it, the first range of all in any case. */
+#define VHOSTX_PIECE_BEFORE 0xfffu
+/** Of a piece: above these bits, how many steps find the one of those that begin inside of it; mostly none do. */
+#define VHOSTX_PIECE_STEPS 12
+
 /**
  * A table of regions, immutable once built, sorted by gpa, free of overlaps.
  *
@@ -70,9 +78,9 @@ vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
 struct vhostx_mem {
 	uint32_t nr;                     /**< regions, 0 to VHOSTX_MEM_SLOTS */
 	uint32_t nr_buckets;             /**< pieces of equal size that the addresses are cut into; 0 if nr is */
-	uint32_t shift;                  /**< bits of an address, from the first range's on, inside of a piece */
-	uint32_t step;                   /**< first step of a search inside of a piece, a power of two; 0: none begins there */
-	uint16_t *below;                 /**< [nr_buckets + 1] ranges that begin before each piece, and before the end */
+	uint32_t shift;                  /**< bits of an address inside of a piece */
+	uint64_t base;                   /**< where the first piece begins */
+	uint16_t *piece;                 /**< [nr_buckets + 1] VHOSTX_PIECE_* of each piece, and of what is after them */
 	uint64_t *uva;                   /**< [nr] front-end address of each range */
 	struct vhostx_map **map;         /**< [nr] the mapping behind each range */
 	struct vhostx_range range[];     /**< [max(nr, 1)] sorted by gpa, then as many that no address is in */
@@ -180,19 +188,23 @@ uint64_t vhostx_mem_gpa(const struct vhostx_mem *mem, uint32_t *hint, const void
 int vhostx_mem_node(const struct vhostx_mem *mem);
 
 /**
- * The only range that may hold @a gpa. Without a branch that depends on the address: buffers lie in no order, and a
- * wrong guess of the CPU costs more than the search.
+ * The only range that may hold @a gpa. Almost without a branch that depends on the address: buffers lie in no order,
+ * and a wrong guess of the CPU costs more than the search.
  * @return an index of range[], which does not hold @a gpa if nothing does.
  */
 static __rte_always_inline uint32_t
 vhostx_mem_find(const struct vhostx_mem *mem, uint64_t gpa)
 {
-	const uint64_t bucket = (gpa - mem->range[0].gpa) >> mem->shift;
-	const uint64_t last = RTE_MIN(gpa, UINT64_MAX - 1); /* below the ranges that fill the table up */
-	uint32_t at = mem->below[RTE_MIN(bucket, (uint64_t)mem->nr_buckets)];
+	const uint64_t bucket = (gpa - mem->base) >> mem->shift;
+	const uint32_t piece = mem->piece[RTE_MIN(bucket, (uint64_t)mem->nr_buckets)];
+	uint32_t at = piece & VHOSTX_PIECE_BEFORE;
 
-	for (uint32_t step = mem->step; step != 0; step /= 2)
+	for (uint32_t step = (1u << (piece >> VHOSTX_PIECE_STEPS)) / 2; unlikely(step != 0); step /= 2) {
+		/* Below the ranges that fill the table up. */
+		const uint64_t last = RTE_MIN(gpa, UINT64_MAX - 1);
+
 		at += step & -(uint32_t)(mem->range[at + step - 1].gpa <= last);
+	}
 	return at - (at != 0);
 }
 

@@ -85,7 +85,7 @@ packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *de
 		};
 		const __m256i rest = _mm256_unpackhi_epi64(f.d01, f.d23);
 
-		if (!vhostx_chain_four_seek(s, &hint, &c[i], &f, vhostx_four_others(&f, 48, kind, good), dir))
+		if (!vhostx_chain_four_seek(s, &hint, &c[i], &f, vhostx_four_others(&f, 48, kind, good)))
 			break;
 		vhostx_chain_init_four(&c[i], _mm256_and_si256(_mm256_srli_epi64(rest, 32),
 			_mm256_set1_epi64x(UINT16_MAX)));

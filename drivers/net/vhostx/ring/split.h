@@ -106,7 +106,7 @@ split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i,
 				(const __m128i *)&desc[c[2].id]),
 		};
 
-		if (!vhostx_chain_four_seek(s, &hint, c, &f, vhostx_four_others(&f, 32, kind, dir), dir))
+		if (!vhostx_chain_four_seek(s, &hint, c, &f, vhostx_four_others(&f, 32, kind, dir)))
 			break;
 		if (load)
 			vhostx_chain_load_four(c, dir);

@@ -478,6 +478,13 @@ vhostx_four_hint(const struct vhostx_snapshot *s, uint16_t dir)
 	};
 }
 
+/** A range and 8 bytes behind it: of the next one, the last of which no address is in. */
+static __rte_always_inline __m256i
+vhostx_four_range(const struct vhostx_mem *mem, uint32_t at)
+{
+	return _mm256_loadu_si256((const __m256i *)&mem->range[at]);
+}
+
 /** The ranges that may have the four, one by one; the hint becomes the last one's. */
 static __rte_always_inline struct vhostx_four_ranges
 vhostx_four_seek(const struct vhostx_snapshot *s, const struct vhostx_four *f)
@@ -487,16 +494,27 @@ vhostx_four_seek(const struct vhostx_snapshot *s, const struct vhostx_four *f)
 	const uint32_t at1 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d01, 2));
 	const uint32_t at2 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d23, 0));
 	const uint32_t at3 = vhostx_mem_find(mem, _mm256_extract_epi64(f->d23, 2));
-	const struct vhostx_range *r0 = &mem->range[at0], *r1 = &mem->range[at1];
-	const struct vhostx_range *r2 = &mem->range[at2], *r3 = &mem->range[at3];
+	const __m256i r0 = vhostx_four_range(mem, at0), r1 = vhostx_four_range(mem, at1);
+	const __m256i r2 = vhostx_four_range(mem, at2), r3 = vhostx_four_range(mem, at3);
+	const __m256i even = _mm256_unpacklo_epi64(r0, r2), odd = _mm256_unpacklo_epi64(r1, r3);
 
-	if (likely(at3 < mem->nr))
-		s->ring->hint = at3;
+	s->ring->hint = at3;
 	return (struct vhostx_four_ranges){
-		.gpa = _mm256_set_epi64x(r3->gpa, r1->gpa, r2->gpa, r0->gpa),
-		.size = _mm256_set_epi64x(r3->size, r1->size, r2->size, r0->size),
-		.va = _mm256_set_epi64x((uintptr_t)r3->va, (uintptr_t)r1->va, (uintptr_t)r2->va,
-			(uintptr_t)r0->va),
+		.gpa = _mm256_permute2x128_si256(even, odd, 0x20),
+		.size = _mm256_permute2x128_si256(_mm256_unpackhi_epi64(r0, r2), _mm256_unpackhi_epi64(r1, r3),
+			0x20),
+		.va = _mm256_permute2x128_si256(even, odd, 0x31),
+	};
+}
+
+/** One range for all four: the last one's. */
+static __rte_always_inline struct vhostx_four_ranges
+vhostx_four_last(const struct vhostx_four_ranges *r)
+{
+	return (struct vhostx_four_ranges){
+		.gpa = _mm256_permute4x64_epi64(r->gpa, 0xff),
+		.size = _mm256_permute4x64_epi64(r->size, 0xff),
+		.va = _mm256_permute4x64_epi64(r->va, 0xff),
 	};
 }
 
@@ -537,7 +555,7 @@ vhostx_chain_four(const struct vhostx_four_ranges *range, struct vhostx_chain *c
  */
 static __rte_always_inline bool
 vhostx_chain_four_seek(const struct vhostx_snapshot *s, struct vhostx_four_ranges *hint, struct vhostx_chain *c,
-	const struct vhostx_four *f, __m256i others, uint16_t dir)
+	const struct vhostx_four *f, __m256i others)
 {
 	struct vhostx_four_ranges found;
 
@@ -546,7 +564,7 @@ vhostx_chain_four_seek(const struct vhostx_snapshot *s, struct vhostx_four_range
 	if (s->iotlb != NULL || _mm256_movemask_epi8(others) != 0)
 		return false;
 	found = vhostx_four_seek(s, f);
-	*hint = vhostx_four_hint(s, dir);
+	*hint = vhostx_four_last(&found);
 	return vhostx_chain_four(&found, c, f, others);
 }
 
