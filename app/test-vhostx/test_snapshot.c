@@ -114,6 +114,37 @@ test_snapshot_packed_position(void **state)
 	assert_non_null(why);
 }
 
+/* It ran with more entries, or as a split ring, and was not told where to begin anew. */
+static void
+test_snapshot_regress_packed_position_of_a_longer_ring(void **state)
+{
+	struct vring_packed_desc_event device = { 0 };
+	struct vhostx_ring ring;
+	struct vhostx_snapshot s = { .format = VHOSTX_PACKED, .size = 64, .ring = &ring,
+		.packed.device = &device };
+	const char *why = NULL;
+
+	(void)state;
+	vhostx_ring_reset(&ring);
+	vhostx_ring_set_base(&ring, 0x803f);
+	assert_int_equal(vhostx_ring_prepare(&s, &why), 0);
+	s.size = 63;
+	assert_int_equal(vhostx_ring_prepare(&s, &why), -22);
+	assert_non_null(why);
+	ring.last_avail = 62;
+	assert_int_equal(vhostx_ring_prepare(&s, &why), -22);
+	ring.last_used = 62;
+	assert_int_equal(vhostx_ring_prepare(&s, &why), 0);
+	s.size = 64;
+	s.format = VHOSTX_SPLIT;
+	ring.last_avail = ring.last_used = 60000;
+	s.split.used = (void *)(uint64_t[130]){ 0 };
+	assert_int_equal(vhostx_ring_prepare(&s, &why), 0);
+	s.format = VHOSTX_PACKED;
+	s.packed.device = &device;
+	assert_int_equal(vhostx_ring_prepare(&s, &why), -22);
+}
+
 int
 main(void)
 {
@@ -122,6 +153,7 @@ main(void)
 		cmocka_unit_test(test_snapshot_retire_of_idle_queue),
 		cmocka_unit_test(test_snapshot_split_continues_at_used_index),
 		cmocka_unit_test(test_snapshot_packed_position),
+		cmocka_unit_test(test_snapshot_regress_packed_position_of_a_longer_ring),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

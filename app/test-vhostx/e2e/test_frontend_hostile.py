@@ -13,8 +13,8 @@ import pytest
 
 from frontend import Raw, Region, make_frame, protocol
 from frontend.buffers import GUARD
-from frontend.host import Traffic
-from frontend.protocol import Msg
+from frontend.host import Host, Traffic
+from frontend.protocol import Feature, Msg
 from frontend.ring import INDIRECT, NEXT, WRITE, pack_desc
 
 vhostx_only = pytest.mark.vhostx_only
@@ -23,6 +23,13 @@ UNMAPPED = 0xDEAD0000000
 HUGE = (1 << 64) - 64
 AT = 64         # where in the guarded half a case's data begins
 HALF = 1 << 16  # bytes for guarded data, and as many for a table
+
+
+@pytest.fixture(scope="module", name="shared")
+def _shared(setup):
+    host = Host(setup, pairs=2, ports=2)
+    yield host
+    host.close()
 
 
 @pytest.fixture(name="host")
@@ -289,6 +296,42 @@ def test_hostile_packed_ring(host, poke, vring):
                 frontend.send_burst(0, [make_frame(400, i) for i in range(8)])
             traffic.progress()
             control_trip(frontend)
+
+
+@vhostx_only
+@pytest.mark.parametrize("vring", [0, 1], ids=["receive", "transmit"])
+def test_packed_ring_gets_fewer_entries_than_its_position(host, vring):
+    """Nothing behind its new end is taken; with its entries back it goes on."""
+    sent = [make_frame(400, i) for i in range(8)]
+    with host.frontend(packed=True, start=200) as frontend:
+        frontend.echo(0, [make_frame(100 + i, i) for i in range(10)])
+        frontend.flush(0)
+        frontend.say(Msg.SET_VRING_NUM, protocol.vring_state(vring, 64))
+        frontend.send_burst(0, sent)
+        host.check(port=1)  # its poller has been at this port as well
+        assert frontend.vrings[vring].ring.pending() == 0
+        frontend.say(Msg.SET_VRING_NUM, protocol.vring_state(vring, 256))
+        if vring == 0:  # what was sent meanwhile was for a guest that took nothing
+            frontend.send_burst(0, sent)
+        assert [frontend.recv(0) for _ in sent] == sent
+
+
+@vhostx_only
+def test_split_ring_becomes_packed_behind_its_end(host):
+    """Its index is no slot: what would be there must not be looked at."""
+    with host.frontend(pairs=2, start=60000) as frontend:
+        frontend.echo(0, [make_frame(100 + i, i) for i in range(10)])
+        frontend.flush(0)
+        ring, frame = frontend.vrings[1].ring, bytes(12) + make_frame(200)
+        buffer = frontend.memory.alloc(len(frame))
+        frontend.memory.write(buffer, frame)
+        # To be taken by a ring whose wrap counter is 0, as it is in one that was split.
+        behind = ring.desc + 16 * 60000
+        entries = b"".join(pack_desc(buffer, len(frame), i, 1 << 15) for i in range(32))
+        frontend.memory.write(behind, entries)
+        frontend.say(Msg.SET_FEATURES, protocol.u64(frontend.features | Feature.RING_PACKED))
+        host.check(port=1)  # its poller has been at this port as well
+        assert frontend.memory.read(behind, len(entries)) == entries
 
 
 @vhostx_only

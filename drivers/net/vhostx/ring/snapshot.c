@@ -48,22 +48,29 @@ split_settle(const struct vhostx_snapshot *snap)
  * taken was given back, in order: the used position is the available one, whatever the upper half of
  * the payload says (virtio-user leaves it 0).
  */
-static int
-packed_settle(const struct vhostx_snapshot *snap, const char **why)
+static void
+packed_settle(const struct vhostx_snapshot *snap)
 {
 	struct vhostx_ring *ring = snap->ring;
 	const uint16_t slot = ring->base < 0 ? 0 : ring->base & 0x7fff;
 	const bool wrap = ring->base < 0 || (ring->base & 0x8000) != 0;
 
-	if (slot >= snap->size) {
-		*why = "the position that the front-end gave is past the ring's size";
-		return -EINVAL;
-	}
 	ring->last_avail = slot;
 	ring->last_used = slot;
 	ring->avail_wrap = wrap;
 	ring->used_wrap = wrap;
-	return 0;
+}
+
+/*
+ * Positions of a packed ring are slots. Those of a split ring are masked when they are used, so whoever runs on as
+ * a packed ring, or as one of fewer entries, may stand behind the end.
+ */
+static bool
+ring_stands_inside(const struct vhostx_snapshot *snap)
+{
+	const struct vhostx_ring *ring = snap->ring;
+
+	return snap->format == VHOSTX_SPLIT || (ring->last_avail < snap->size && ring->last_used < snap->size);
 }
 
 bool
@@ -213,10 +220,14 @@ vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
 	struct vhostx_ring *ring = snap->ring;
 	int ret = 0;
 
-	if (ring->fresh)
-		ret = snap->format == VHOSTX_SPLIT ? split_settle(snap) : packed_settle(snap, why);
-	if (ret < 0)
-		return ret;
+	if (ring->fresh && snap->format == VHOSTX_SPLIT)
+		ret = split_settle(snap);
+	else if (ring->fresh)
+		packed_settle(snap);
+	if (!ring_stands_inside(snap)) {
+		*why = "its position is past its size";
+		return -EINVAL;
+	}
 	ring->fresh = false;
 	ring->seen = ring->last_avail;
 	/* A new table may be shorter than the one that the hint was found in. */
