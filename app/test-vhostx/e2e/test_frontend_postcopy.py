@@ -187,6 +187,24 @@ def test_postcopy_dead_front_end_frees_its_poller(host, memory, packed):
         host.check(port=0)
 
 
+@formats
+def test_postcopy_waiting_message_ends_with_its_front_end(host, memory, packed):
+    """It dies while its question waits for the poller; the next one is there before the driver has looked again."""
+    for _ in range(3):
+        with Move(host, memory, packed=packed) as move:
+            move.put_poller_to_sleep()
+            move.guest.conn.send(Msg.GET_VRING_BASE, protocol.vring_state(1, 0))
+            with Frontend(host.socket(0), host.config(packed=packed)) as other:
+                other.open()
+                other.conn.ask(Msg.GET_FEATURES)  # the question was read
+            move.guest.disconnect()
+            newcomer = protocol.Connection.connect(host.socket(1))
+            with pytest.raises(TimeoutError):
+                newcomer.recv(0.05)
+            newcomer.close()
+    host.check(port=1)
+
+
 def test_postcopy_needs_its_argument(setup, memory):
     """Without postcopy-support=1 PAGEFAULT is not offered."""
     plain = Host(setup, pairs=1).ensure()

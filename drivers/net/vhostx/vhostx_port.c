@@ -348,6 +348,7 @@ sock_disconnected(void *ctx)
 	/* First: pollers may sleep in a fault that nobody answers any more. */
 	if (port->be.uffd != NULL)
 		vhostx_uffd_release(port->be.uffd);
+	vhostx_postcopy_gone(port);
 	for (uint16_t i = 0; i < port->be.nr_vrings; i++)
 		vhostx_port_pause(port, i);
 	if (vhostx_zc_defer_gone(port))

@@ -188,11 +188,17 @@ vhostx_postcopy_open(struct vhostx_port *port)
 }
 
 void
-vhostx_postcopy_close(struct vhostx_port *port)
+vhostx_postcopy_gone(struct vhostx_port *port)
 {
 	if (port->postcopy.waits)
 		vhostx_msg_close_fds(&port->postcopy.msg);
 	port->postcopy.waits = false;
+}
+
+void
+vhostx_postcopy_close(struct vhostx_port *port)
+{
+	vhostx_postcopy_gone(port);
 	vhostx_loop_del(port->postcopy.timer);
 	port->postcopy.timer = NULL;
 }

@@ -26,6 +26,9 @@ struct vhostx_postcopy_port {
 /** Begin. @return 0, or -errno of the control thread. A port without postcopy-support=1 needs nothing. */
 int vhostx_postcopy_open(struct vhostx_port *port);
 
+/** The front-end is gone: the message that waits, if any, is nobody's any more. Port mutex held. */
+void vhostx_postcopy_gone(struct vhostx_port *port);
+
 /** The port closes. Port mutex held. */
 void vhostx_postcopy_close(struct vhostx_port *port);
 
