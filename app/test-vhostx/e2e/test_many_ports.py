@@ -10,12 +10,15 @@ import time
 
 import pytest
 
-from frontend import Closed, Memory, Msg, Protocol, Region, make_frame, protocol
+from frontend import Closed, Frontend, Memory, Msg, Protocol, Region, make_frame, protocol
 from frontend.host import Host, Traffic
+from frontend.migration import DirtyLog
+from testpmd import wait_until
 
 PORTS = 8
 LIMIT = 0.050  # seconds, that a message of another port may wait
 LARGE = 64 << 30
+WIDE = 128         # queue pairs
 
 pytestmark = pytest.mark.vhostx_only
 
@@ -100,6 +103,12 @@ def large(conn):
     conn.acked(Msg.SET_MEM_TABLE, protocol.mem_table([region]), [HUGE])
 
 
+def restless(conn):
+    """Somebody who asks and leaves, and is back at once."""
+    conn.ask(Msg.GET_FEATURES)
+    conn.close()
+
+
 HUGE = os.memfd_create("huge")
 os.ftruncate(HUGE, LARGE)
 
@@ -123,7 +132,7 @@ def show(waits):
     return f"{median:.1f} ms, 99 % {most:.1f} ms, longest {longest:.1f} ms"
 
 
-@pytest.mark.parametrize("act", [hung, deaf, slow, storm, large],
+@pytest.mark.parametrize("act", [hung, deaf, slow, storm, large, restless],
                          ids=lambda act: act.__name__)
 def test_nuisance_delays_no_other_port(host, capsys, act):
     """Seven ports with such a front-end, and one that only wants to work."""
@@ -134,12 +143,77 @@ def test_nuisance_delays_no_other_port(host, capsys, act):
             [host.socket(port) for port in range(1, PORTS)], act))
         waits = measure(good)
         assert all(others.counts), list(others.counts)
+    judge(capsys, act.__name__, waits, calm)
+
+
+def judge(capsys, name, waits, calm):
+    """Print what was measured, and hold the driver to its promise."""
     with capsys.disabled():
-        print(f"\n{act.__name__}: a message of another port waits {show(waits)}; "
-              f"without them {show(calm)}")
+        print(f"\n{name}: a message of another port waits {show(waits)}; without them {show(calm)}")
     # What others do on the machine delays the calm ones as well.
     assert waits[150] <= LIMIT
     assert waits[-4] - calm[-4] <= LIMIT
+
+
+# Messages that go to all rings of a port with 256 of them
+
+
+def features(frontend):
+    """The features that it has."""
+    frontend.conn.send(Msg.SET_FEATURES, protocol.u64(frontend.features))
+
+
+def table(frontend):
+    """The memory that it has."""
+    frontend.conn.send(Msg.SET_MEM_TABLE, *frontend.memory.table())
+
+
+def bitmap(frontend):
+    """A dirty log, as at each round of a migration."""
+    log = DirtyLog(frontend.memory)
+    log.install(frontend)
+    log.close()
+
+
+class Wide(Nuisances):
+    """A front-end whose rings all run, and that gives way to nobody."""
+
+    def annoy(self, number, path):
+        """Say the same again and again."""
+        config = self.config(pairs=WIDE, packed=True, size=16, rx_limit=4, timeout=30)
+        with Frontend(path, config) as frontend:
+            frontend.up()
+            while True:
+                self.act(frontend)
+                self.counts[number] += 1
+
+    def __init__(self, host, act):
+        super().__init__([host.socket(1)], act)
+        self.config = host.config
+
+    def __enter__(self):
+        super().__enter__()
+        wait_until(lambda: self.counts[0] > 10, 60, "all rings are up")
+        return self
+
+
+@pytest.fixture(scope="module", name="wide")
+def _wide(setup):
+    host = Host(setup, pairs=WIDE, ports=2, mbufs=65536)
+    yield host
+    host.close()
+
+
+@pytest.mark.parametrize("act", [features, table, bitmap], ids=lambda act: act.__name__)
+def test_wide_front_end_delays_no_other_port(wide, capsys, act):
+    """Each of its messages takes all rings from their pollers, and makes them anew."""
+    with wide.ensure().frontend(port=0) as good:
+        calm = measure(good)
+        with Wide(wide, act) as others:
+            before = others.counts[0]
+            waits = measure(good)
+            assert others.counts[0] > before + 10
+    judge(capsys, act.__name__, waits, calm)
 
 
 def test_509_regions_come_and_go_under_traffic(host):

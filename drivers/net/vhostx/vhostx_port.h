@@ -56,6 +56,7 @@ struct vhostx_port {
 	uint16_t port_id;
 	bool started;                  /**< between dev_start and dev_stop */
 	bool closed;
+	bool leaving;                  /**< queues were asked to leave their rings, and not all were seen to have left */
 	bool event;                    /**< an alarm for events is set */
 	bool link_event;               /**< the link changed and that was not told yet */
 	bool warned;                   /**< of rings that nobody polls, since the front-end came */

@@ -80,6 +80,9 @@ queue_retire(struct vhostx_port *port, struct vhostx_queue *q)
 static void
 await_left(struct vhostx_port *port)
 {
+	if (!port->leaving)
+		return;
+	port->leaving = false;
 	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
 		if (port->ring[i].queue != NULL)
 			vhostx_queue_await_left(port->ring[i].queue);
@@ -231,6 +234,7 @@ vhostx_serve_leave(struct vhostx_port *port)
 			queue_unpublish(port, q);
 		left = vhostx_queue_is_left(q) && left;
 	}
+	port->leaving = !left;
 	return left;
 }
 

@@ -22,6 +22,8 @@
 
 /** Most receive or accept calls per wake-up: one talkative front-end must not hold up the others. */
 #define SOCK_BURST 4
+/** The same in time: with 128 queue pairs a single message takes some milliseconds. */
+#define SOCK_TURN_US 1000u
 /** How long accepting rests when the process has no file descriptor left. */
 #define SOCK_PAUSE_US 100000u
 #define SOCK_FIRST_RETRY_US 1000u
@@ -282,12 +284,13 @@ static void
 sock_on_readable(void *arg)
 {
 	struct vhostx_sock *sock = arg;
+	const uint64_t began = sock_now_us();
 	unsigned int i;
 
 	pthread_mutex_lock(sock->conf.lock);
 	/* No connection: another thread closed the socket while this one was on its way here. */
 	for (i = 0; i < SOCK_BURST && sock->fd >= 0 && !sock->held; i++)
-		if (!sock_serve(sock))
+		if (!sock_serve(sock) || sock_now_us() - began >= SOCK_TURN_US)
 			break;
 	pthread_mutex_unlock(sock->conf.lock);
 }
