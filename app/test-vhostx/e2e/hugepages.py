@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 net_vhostx developers
-"""Hugepages for tests that need memory with a name, as a secondary process does."""
+"""Hugepages for tests: memory with a name, as a secondary process needs it, or large pages for a guest."""
 
 import contextlib
 import subprocess

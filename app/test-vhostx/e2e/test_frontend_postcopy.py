@@ -2,12 +2,15 @@
 # Copyright (c) 2026 net_vhostx developers
 """Post-copy: traffic flows before the guest's memory is there, and not a byte is wrong."""
 
+import contextlib
 import time
 
 import pytest
 
-from frontend import DIRECT, INDIRECT, Frontend, Memory, Msg, Protocol, make_frame, protocol
+import hugepages
+from frontend import DIRECT, INDIRECT, Frontend, Memory, Msg, Protocol, crossing, make_frame, protocol
 from frontend.host import Host, Traffic
+from frontend.memory import HUGE, PAGE
 from frontend.postcopy import PostCopy
 
 pytestmark = pytest.mark.vhostx_only
@@ -24,10 +27,18 @@ def _shared(setup):
 
 
 @pytest.fixture(name="memory")
-def _memory():
-    memory = Memory.adjacent(2, 4 << 20)
-    yield memory
-    memory.close()
+def _memory(request):
+    """8 MiB, in pages of the usual size unless a test asks for others."""
+    page = getattr(request, "param", PAGE)
+    with hugepages.borrowed(16) if page == HUGE else contextlib.nullcontext(True) as there:
+        if not there:
+            pytest.skip("no hugepages")
+        memory = Memory.adjacent(4, HUGE, page=page)
+        yield memory
+        memory.close()
+
+
+both_pages = pytest.mark.parametrize("memory", [PAGE, HUGE], indirect=True, ids=["", "huge"])
 
 
 def frames(count, first=0, length=1400):
@@ -128,6 +139,20 @@ def test_postcopy_brings_what_is_touched(host, memory, packed, layout, regions):
 
 
 @formats
+@pytest.mark.parametrize("memory", [HUGE], indirect=True, ids=["huge"])
+def test_postcopy_on_hugepages(host, memory, packed):
+    """Each fault brings 2 MiB. Buffers cross from one page into the next; the guest has touched the first one."""
+    with Move(host, memory, packed=packed, place=crossing, size=64, rx_limit=16) as move:
+        move.begin().run().receive_waiting()
+        assert 1 <= move.copy.faults <= len(memory.regions)
+        with Traffic(move.guest) as traffic:
+            traffic.progress(200)
+            move.copy.send_all()
+            move.copy.end(move.guest.conn)
+            traffic.progress(200)
+
+
+@formats
 def test_postcopy_slow_pages_delay_and_nothing_more(host, memory, packed):
     """5 ms a page; frames that come meanwhile wait in their ring, all come back."""
     with Move(host, memory, delay=0.005, packed=packed) as move:
@@ -139,6 +164,7 @@ def test_postcopy_slow_pages_delay_and_nothing_more(host, memory, packed):
             traffic.progress(100)
 
 
+@both_pages
 @formats
 def test_postcopy_ring_waits_for_its_pages_apart(host, memory, packed):
     """While nobody brings a ring's pages, messages and the other port are served."""

@@ -15,6 +15,7 @@ import threading
 from . import protocol
 
 PAGE = 4096
+HUGE = 2 << 20
 USER_BASE = 0x7F00_0000_0000
 _CASTS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -27,15 +28,17 @@ class Region:
     """One region; addresses and sizes in bytes.
 
     The file can be shared with another region: give its fd, and offsets that
-    do not overlap.
+    do not overlap. page is what its memory is made of: PAGE or HUGE bytes.
     """
 
-    def __init__(self, gpa, size, user=None, offset=0, fd=None, file_size=None):
+    def __init__(self, gpa, size, user=None, offset=0, fd=None, file_size=None, page=PAGE):
+        self.page = page
         self.gpa = gpa
         self.size = size
         self.user = USER_BASE + gpa * 2 if user is None else user
         self.offset = offset
-        self.fd = os.memfd_create("guest") if fd is None else os.dup(fd)
+        flags = os.MFD_CLOEXEC | (os.MFD_HUGETLB if page == HUGE else 0)
+        self.fd = os.memfd_create("guest", flags) if fd is None else os.dup(fd)
         needed = offset + size if file_size is None else file_size
         if os.fstat(self.fd).st_size < needed:
             os.ftruncate(self.fd, needed)
@@ -76,11 +79,11 @@ class Memory:
         return cls([Region(gpa, size)])
 
     @classmethod
-    def adjacent(cls, count, size, gpa=0):
+    def adjacent(cls, count, size, gpa=0, page=PAGE):
         """count regions side by side in the guest, apart in the back-end."""
         gap = max(size, 1 << 21)
         return cls(Region(gpa + i * size, size,
-                          user=USER_BASE + (count - i) * 2 * gap)
+                          user=USER_BASE + (count - i) * 2 * gap, page=page)
                    for i in range(count))
 
     @classmethod

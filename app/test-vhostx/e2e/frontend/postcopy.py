@@ -17,7 +17,7 @@ import threading
 import time
 
 from . import protocol
-from .memory import PAGE, Region
+from .memory import Region
 from .protocol import Msg
 
 UFFDIO_COPY = 0xC028AA03  # _IOWR(0xAA, 3, struct uffdio_copy)
@@ -39,6 +39,7 @@ class PostCopy:
         self.touched = 0          # pages that the guest asked for
         self.uffd = None
         self._bases = {}          # by region's gpa: its address in the back-end
+        self._pages = {region.gpa: region.page for region in memory.regions}
         self._here = set()
         self._lock = threading.RLock()
         self._ending = threading.Event()
@@ -51,7 +52,7 @@ class PostCopy:
     def _replace(self):
         """The same regions in new files, with nothing in them."""
         for region in list(self.memory.regions):
-            fresh = Region(region.gpa, region.size, user=region.user)
+            fresh = Region(region.gpa, region.size, user=region.user, page=region.page)
             fresh.free = region.free
             self.memory.remove(region)
             self.memory.add(fresh)
@@ -92,7 +93,7 @@ class PostCopy:
         gpa, size, _, offset = struct.unpack("=4Q", said)
         same_gpa, same_size, base, same_offset = struct.unpack("=4Q", answered)
         assert (gpa, size, offset) == (same_gpa, same_size, same_offset)
-        assert base % PAGE == 0 and base != 0
+        assert base % self._pages[gpa] == 0 and base != 0
         self._bases[gpa] = base
 
     def acknowledge(self, conn, request):
@@ -131,14 +132,14 @@ class PostCopy:
 
     def fetch(self, region, off, length):
         """The guest is about to touch these bytes."""
-        for page in range(off // PAGE, (off + length - 1) // PAGE + 1):
+        for page in range(off // region.page, (off + length - 1) // region.page + 1):
             if (region.gpa, page) not in self._here:
                 self.touched += self._place(region.gpa, page)
 
     def send_all(self, pause=0.0):
         """What nobody has asked for yet, as the old host sends it by itself."""
         for region in self.memory.regions:
-            for page in range(region.size // PAGE):
+            for page in range(region.size // region.page):
                 if self._place(region.gpa, page) and pause:
                     time.sleep(pause)
 
@@ -146,8 +147,9 @@ class PostCopy:
         with self._lock:
             if (gpa, page) in self._here:
                 return False
-            source = ctypes.addressof(self._old[gpa]) + page * PAGE
-            copy = struct.pack("=QQQQq", self._bases[gpa] + page * PAGE, source, PAGE, 0, 0)
+            size = self._pages[gpa]
+            source = ctypes.addressof(self._old[gpa]) + page * size
+            copy = struct.pack("=QQQQq", self._bases[gpa] + page * size, source, size, 0, 0)
             fcntl.ioctl(self.uffd, UFFDIO_COPY, bytearray(copy))
             self._here.add((gpa, page))
             return True
@@ -173,13 +175,13 @@ class PostCopy:
         time.sleep(self.delay)
         gpa = next(gpa for gpa, base in self._bases.items()
                    if base <= address < base + len(self._old[gpa]))
-        page = (address - self._bases[gpa]) // PAGE
+        page = (address - self._bases[gpa]) // self._pages[gpa]
         if not self._place(gpa, page):  # it came between
-            self._wake(self._bases[gpa] + page * PAGE)
+            self._wake(self._bases[gpa] + page * self._pages[gpa], self._pages[gpa])
 
-    def _wake(self, address):
+    def _wake(self, address, size):
         try:
-            fcntl.ioctl(self.uffd, UFFDIO_WAKE, bytearray(struct.pack("=QQ", address, PAGE)))
+            fcntl.ioctl(self.uffd, UFFDIO_WAKE, bytearray(struct.pack("=QQ", address, size)))
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
