@@ -12,14 +12,14 @@ from image import CHECKOUT
 from net import End
 
 GUEST_CONFIG = CHECKOUT / "devtools" / "guest-config.py"
-MEMORY = "256M"
+MEMORY_MIB = 256
 # Properties of a device whose guest verifies every checksum itself, and takes no packet longer than a frame.
 NO_GUEST_OFFLOADS = "guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
 
 
 def guest_config(*options):
     """What guest-config.py prints for a guest, as QEMU's arguments."""
-    done = subprocess.run(["/usr/bin/python3", GUEST_CONFIG, "qemu", "--tcg", "--memory", MEMORY,
+    done = subprocess.run(["/usr/bin/python3", GUEST_CONFIG, "qemu", "--tcg", "--memory", f"{MEMORY_MIB}M",
                            *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return shlex.split(done.stdout.replace("\\\n", ""))

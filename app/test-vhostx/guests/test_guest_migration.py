@@ -21,6 +21,8 @@ import time
 
 import pytest
 
+import guestrig
+import hugepages
 import memcheck
 import net
 from image import tool
@@ -233,7 +235,21 @@ def test_guest_moves_back_and_forth(guests, wire, figures, options, device):
     assert MOVES < 10 or mover.lost.count(0) >= 7, "the log misses pages"
 
 
-@pytest.mark.parametrize("options", [[], ["--packed"]], ids=["split", "packed"])
+@pytest.fixture(name="pages")
+def _pages(request):
+    """Hugepages for two QEMUs with a guest each, if the test's options ask for them."""
+    if "--hugepages" not in request.node.callspec.params["options"]:
+        yield
+        return
+    with hugepages.borrowed(2 * guestrig.MEMORY_MIB // 2 + 16) as folder:
+        if folder is None:
+            pytest.skip("no hugepages")
+        yield
+
+
+@pytest.mark.usefixtures("pages")
+@pytest.mark.parametrize("options", [[], ["--packed"], ["--packed", "--hugepages"]],
+                         ids=["split", "packed", "packed-hugepages"])
 def test_guest_moves_by_postcopy(guests, wire, figures, options):
     """It runs on the other side before its memory is there; TCP goes on without a wrong byte."""
     pmd = host_with_nics(guests, **{"postcopy-support": 1})
