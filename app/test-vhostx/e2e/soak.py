@@ -132,7 +132,7 @@ class Tally:
         """Lines for people."""
         events = sum(map(len, self.downtimes.values()))
         yield (f"{self.name}: {events} events survived, {self.passed} {self.unit} came back, {self.lost} "
-               f"were lost; leaks: {self.grown or 'none'}")
+               f"were lost; leaks of files, threads, mappings or mbufs: {self.grown or 'none'}")
         for name, times in sorted(self.downtimes.items()):
             ms = sorted(1000 * t for t in times)
             yield (f"    {name} {len(ms)} times: back after {ms[len(ms) // 2]:.0f} ms "

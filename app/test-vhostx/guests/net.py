@@ -88,6 +88,19 @@ class End:
         return {number for number, bit in enumerate(bits) if bit == "1"}
 
 
+def flood(sender, receiver, streams=4):
+    """Pings and their answers as fast as they go, until quiet(); ping gives up when the link is away for long."""
+    sender.host.run("touch /tmp/flood")
+    for _ in range(streams):
+        sender.host.run(f"while [ -e /tmp/flood ]; do ping -q -i 0.002 -s 1000 {receiver.v4}; done "
+                        ">/dev/null 2>&1 &")
+
+
+def quiet(sender):
+    """End what flood() began, and any other ping."""
+    sender.host.run("rm /tmp/flood; killall -INT ping")
+
+
 def listen(end, command, port):
     """Start a server in the background, and wait until it listens on its port."""
     job = end.host.spawn(command)

@@ -17,25 +17,9 @@ import pytest
 import net
 from testpmd import TestpmdError
 
-SENDERS = 4
 KILLS = int(os.environ.get("VHOSTX_GUEST_KILLS", "1"))
 
 pytestmark = pytest.mark.vhostx_only
-
-
-def flood(one, two):
-    """Traffic in both directions until quiet(); ping gives up when the link is away for long."""
-    for end, other in ((one, two), (two, one)):
-        end.host.run("touch /tmp/flood")
-        for _ in range(SENDERS):
-            end.host.run(f"while [ -e /tmp/flood ]; do ping -q -i 0.002 -s 1000 {other.v4}; done "
-                         ">/dev/null 2>&1 &")
-
-
-def quiet(one, two):
-    """End the traffic of flood()."""
-    for end in (one, two):
-        end.host.run("rm /tmp/flood; killall ping")
 
 
 @pytest.mark.parametrize("client", [0, 1], ids=["server", "client"])
@@ -44,7 +28,8 @@ def test_host_is_killed(guests, figures, state_dir, client):
     options = {"client": client, "state-dir": state_dir}
     guests.host(**options)
     one, two = guests.introduce([guests.guest(0), guests.guest(1, "--packed")])
-    flood(one, two)
+    net.flood(one, two)
+    net.flood(two, one)
     away = []
     for kill in range(KILLS):
         for port in (0, 1):
@@ -58,7 +43,8 @@ def test_host_is_killed(guests, figures, state_dir, client):
             raise TestpmdError(f"kill {kill + 1}: {error}\n{guests.pmd.log[-3000:]}") from error
         away.append(time.monotonic() - began)
         two.reach(one)
-    quiet(one, two)
+    net.quiet(one)
+    net.quiet(two)
     one.ping(two)
     two.ping(one)
     net.assert_file_arrives(one, two)
