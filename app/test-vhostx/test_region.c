@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -499,6 +501,76 @@ test_region_last_put_unmaps(void **state)
 	vhostx_mem_free(NULL);
 }
 
+#define LARGE ((uint64_t)256 << 20)
+
+static uint64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Use a page of each; microseconds that it then takes to do this with them. */
+static uint64_t
+time_of_end(uint8_t *va, void (*end)(void *), void *arg)
+{
+	uint64_t start;
+
+	for (uint64_t i = 0; i < LARGE; i += PAGE)
+		va[i] = 1;
+	start = now_us();
+	end(arg);
+	return now_us() - start;
+}
+
+static void
+end_plain(void *va)
+{
+	munmap(va, LARGE);
+}
+
+static void
+end_table(void *mem)
+{
+	vhostx_mem_free(mem);
+}
+
+/* The control thread lets go of a guest, and has others to serve. */
+static void
+test_region_regress_large_mapping_keeps_nobody(void **state)
+{
+	bool quick = false;
+
+	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* its shadow takes gigabytes */
+#endif
+	/* Three times: the processor may be taken away in between. */
+	for (int i = 0; i < 3 && !quick; i++) {
+		const int fd = file_of(LARGE);
+		void *plain = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		const struct vhostx_region_desc desc = { .size = LARGE };
+		const uint64_t deadline = now_us() + 30000000;
+		struct vhostx_mem *mem = NULL;
+		const char *why = NULL;
+		uint64_t whole, ours;
+
+		assert_ptr_not_equal(plain, MAP_FAILED);
+		whole = time_of_end(plain, end_plain, plain);
+		assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why), 0);
+		ours = time_of_end(mem->range[0].va, end_table, mem);
+		while (vhostx_map_count() != 0 && now_us() < deadline)
+			sched_yield();
+		assert_int_equal(vhostx_map_count(), 0);
+		close(fd);
+		print_message("%ju us, %ju us if all is done at once\n", (uintmax_t)ours, (uintmax_t)whole);
+		quick = ours < whole / 2;
+	}
+	assert_true(quick);
+}
+
 /* --- translation ------------------------------------------------------------------------------ */
 
 static void
@@ -733,6 +805,7 @@ main(void)
 		CASE(remove_needs_all_three_to_match),
 		CASE(held_mapping_outlives_its_table),
 		CASE(last_put_unmaps),
+		CASE(regress_large_mapping_keeps_nobody),
 		CASE(empty_table_holds_nothing),
 		CASE(lookup_is_as_naive_lookup),
 		CASE(lookup_with_holes),

@@ -20,6 +20,7 @@
 
 #include "dma.h"
 #include "region.h"
+#include "unmap.h"
 
 struct vhostx_map {
 	uint32_t refs;                 /* atomic; by every holder */
@@ -610,9 +611,8 @@ vhostx_map_put(struct vhostx_map *map)
 	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
 	vhostx_dma_unregister(map->dma);
-	munmap(map->addr, map->len);
+	vhostx_unmap(map->addr, map->len, &map_live);
 	free(map);
-	__atomic_fetch_sub(&map_live, 1, __ATOMIC_RELAXED);
 }
 
 unsigned int

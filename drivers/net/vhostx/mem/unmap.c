@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Unmap in pieces: so long as one goes, the process can map nothing else.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <rte_common.h>
+
+#include "unmap.h"
+
+/* A piece of used pages takes a millisecond, one that nobody has used next to nothing. */
+#define UNMAP_PIECE ((size_t)16 << 20)
+/* How long the caller does it himself. */
+#define UNMAP_CALLER_US 2000u
+
+/* A mapping that goes. */
+struct unmap {
+	uint8_t *addr;
+	size_t len;         /* bytes */
+	size_t done;        /* bytes from addr on whose pages are gone */
+	unsigned int *live; /* as of vhostx_unmap() */
+};
+
+static uint64_t
+unmap_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Take the pages of the next piece; they stay in their file. What has no such pages goes as a whole. */
+static void
+unmap_piece(struct unmap *u)
+{
+	const size_t len = RTE_MIN(u->len - u->done, UNMAP_PIECE);
+
+	u->done = madvise(u->addr + u->done, len, MADV_DONTNEED) == 0 ? u->done + len : u->len;
+}
+
+static void
+unmap_end(const struct unmap *u)
+{
+	munmap(u->addr, u->len);
+	__atomic_fetch_sub(u->live, 1, __ATOMIC_RELAXED);
+}
+
+static void *
+unmap_thread(void *arg)
+{
+	struct unmap *u = arg;
+
+	while (u->done < u->len)
+		unmap_piece(u);
+	unmap_end(u);
+	free(u);
+	return NULL;
+}
+
+/* Leave the rest to a thread. @return false if there is none. */
+static bool
+unmap_leave(const struct unmap *u)
+{
+	struct unmap *rest = malloc(sizeof(*rest));
+	sigset_t all, old;
+	pthread_t thread;
+	int ret;
+
+	if (rest == NULL)
+		return false;
+	*rest = *u;
+	/* The signals of the process are for threads of the application. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&thread, NULL, unmap_thread, rest);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret == 0)
+		pthread_detach(thread);
+	else
+		free(rest);
+	return ret == 0;
+}
+
+void
+vhostx_unmap(void *addr, size_t len, unsigned int *live)
+{
+	const uint64_t end = unmap_now_us() + UNMAP_CALLER_US;
+	struct unmap u = { .addr = addr, .len = len, .live = live };
+	bool alone = false;
+
+	while (u.done < u.len) {
+		unmap_piece(&u);
+		if (alone || u.done >= u.len || unmap_now_us() < end)
+			continue;
+		if (unmap_leave(&u))
+			return;
+		alone = true;
+	}
+	unmap_end(&u);
+}
