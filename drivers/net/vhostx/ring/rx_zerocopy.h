@@ -365,12 +365,13 @@ rx_pick_copied(struct vhostx_chain *c, uint16_t n, uint64_t lent)
 	for (; lent != 0; lent &= lent - 1) {
 		const uint16_t at = __builtin_ctzll(lent);
 
-		if (k != from)
+		/* Most follow one another: there is nothing between them. */
+		if (at != from && k != from)
 			memmove(&c[k], &c[from], (at - from) * sizeof(*c));
 		k += at - from;
 		from = at + 1;
 	}
-	if (k != from)
+	if (n != from && k != from)
 		memmove(&c[k], &c[from], (n - from) * sizeof(*c));
 	return k + n - from;
 }
@@ -379,10 +380,12 @@ rx_pick_copied(struct vhostx_chain *c, uint16_t n, uint64_t lent)
 static __rte_noinline uint16_t
 rx_complete_zc(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint64_t lent)
 {
+	/* A split ring's record has no entries but the heads. */
+	uint64_t bits = s->inflight != NULL && s->format == VHOSTX_PACKED ? lent : 0;
 	uint16_t k;
 
 	ring_take(s, b, n);
-	for (uint64_t bits = lent; unlikely(s->inflight != NULL) && bits != 0; bits &= bits - 1) {
+	for (; bits != 0; bits &= bits - 1) {
 		const struct vhostx_chain *c = &b->chain[__builtin_ctzll(bits)];
 
 		s->zc->slot[c->id].entry = c->entry;
