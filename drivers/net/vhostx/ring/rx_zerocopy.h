@@ -124,13 +124,25 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 
 /* Begin to load what lending touches of a chain. A pointer past the slots does no harm. */
 static __rte_always_inline void
-rx_load(const struct vhostx_zc *zc, const struct vhostx_chain *c)
+rx_load(const struct vhostx_zc *zc, const struct vhostx_batch *b, const struct vhostx_chain *c)
 {
 	rte_prefetch0(c->va);
 	rte_prefetch0(c->va + RTE_CACHE_LINE_SIZE);
 	if (!zc->linear)
 		rte_prefetch0(c->va + 2 * RTE_CACHE_LINE_SIZE);
 	rte_prefetch0_write(&zc->slot[c->id]);
+	/* A chain often begins with a buffer that has the virtio-net header alone. */
+	if (c->nspill != 0) {
+		rte_prefetch0(b->spill[c->spill].va);
+		rte_prefetch0(b->spill[c->spill].va + RTE_CACHE_LINE_SIZE);
+	}
+}
+
+/* How many chains before they are needed they shall begin to come into the cache. */
+static __rte_always_inline uint16_t
+rx_ahead(const struct vhostx_zc *zc)
+{
+	return zc->linear ? RX_LINES / RX_LINES_SEEN : RX_LINES / RX_LINES_COPIED;
 }
 
 /* Begin to load the chains that are needed when the @a i-th one is done. */
@@ -140,7 +152,7 @@ rx_load_ahead(const struct vhostx_zc *zc, const struct vhostx_batch *b, uint16_t
 	const uint16_t end = RTE_MIN(i + l->ahead, n);
 
 	while (l->loaded < end)
-		rx_load(zc, &b->chain[l->loaded++]);
+		rx_load(zc, b, &b->chain[l->loaded++]);
 }
 
 /* What all common chains of a step have in common: it is read once. */
@@ -204,7 +216,7 @@ rx_take_common(struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
 		struct rte_mbuf *m = *pkts;
 
 		if (loaded < n)
-			rx_load(zc, &b->chain[loaded++]);
+			rx_load(zc, b, &b->chain[loaded++]);
 		if (unlikely(c->shape != VHOSTX_SINGLE || id >= size ||
 				__atomic_load_n(&state[id], __ATOMIC_RELAXED) != VHOSTX_ZC_IDLE ||
 				(uintptr_t)c->va - (uintptr_t)common.range.va >= common.range.size ||
@@ -294,7 +306,7 @@ rx_lender_begin(struct vhostx_queue *q, const struct vhostx_snapshot *s, const s
 	l->loaded = 0;
 	l->lent = 0;
 	l->now = vhostx_zc_now();
-	l->ahead = s->zc->linear ? RX_LINES / RX_LINES_SEEN : RX_LINES / RX_LINES_COPIED;
+	l->ahead = rx_ahead(s->zc);
 	rx_load_ahead(s->zc, b, 0, n, l);
 	if (likely(!s->zc->linear))
 		rx_lender_fill(q, l, RTE_MIN(rx_count_long(s, b, n), RX_SEGS));
