@@ -155,6 +155,26 @@ rx_load_ahead(const struct vhostx_zc *zc, const struct vhostx_batch *b, uint16_t
 		rx_load(zc, b, &b->chain[l->loaded++]);
 }
 
+/* How many packets before it is written a mbuf begins to come into the cache: both its lines. */
+#define RX_MBUFS 4u
+
+static __rte_always_inline void
+rx_load_mbuf(const struct rte_mbuf *m)
+{
+	rte_prefetch0_write(m);
+	rte_prefetch0_write(RTE_PTR_ADD(m, RTE_CACHE_LINE_MIN_SIZE));
+}
+
+/* The packet's own, of which @a left follow the first, and the one to attach to, which come from the end of @a seg. */
+static __rte_always_inline void
+rx_load_mbufs(struct rte_mbuf **pkts, uint16_t left, struct rte_mbuf **seg, uint16_t nb)
+{
+	if (left > RX_MBUFS)
+		rx_load_mbuf(pkts[RX_MBUFS]);
+	if (nb > RX_MBUFS)
+		rx_load_mbuf(seg[nb - 1 - RX_MBUFS]);
+}
+
 /* What all common chains of a step have in common: it is read once. */
 struct rx_common {
 	struct vhostx_range range; /* where their buffers are */
@@ -217,6 +237,7 @@ rx_take_common(struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
 
 		if (loaded < n)
 			rx_load(zc, b, &b->chain[loaded++]);
+		rx_load_mbufs(pkts, n - i, l->seg, nb);
 		if (unlikely(c->shape != VHOSTX_SINGLE || id >= size ||
 				__atomic_load_n(&state[id], __ATOMIC_RELAXED) != VHOSTX_ZC_IDLE ||
 				(uintptr_t)c->va - (uintptr_t)common.range.va >= common.range.size ||
