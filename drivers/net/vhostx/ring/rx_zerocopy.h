@@ -295,33 +295,25 @@ rx_tell(struct vhostx_queue *q, struct vhostx_zc *zc)
 	vhostx_eventfd_signal(q->wakefd, false);
 }
 
-/* Is there nothing to lend, and nothing out that the guest could offer again? Then this is a ring as any other. */
-static __rte_always_inline bool
-rx_all_short(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
-{
-	uint32_t most = 0;
-
-	for (uint16_t i = 0; i < n; i++)
-		most = RTE_MAX(most, b->chain[i].total);
-	return s->zc->out == 0 && most < s->zc->threshold + s->hdr_len;
-}
-
-/* How many mbufs it takes to attach to if all that is long enough is lent. */
-static __rte_always_inline uint32_t
+/* How many chains are long enough to be lent. */
+static __rte_always_inline uint16_t
 rx_count_long(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
 {
 	const uint32_t from = s->zc->threshold + s->hdr_len;
-	uint32_t count = 0;
+	uint16_t count = 0;
 
 	for (uint16_t i = 0; i < n; i++)
 		count += b->chain[i].total >= from;
-	return count == 0 ? 0 : count + b->nspill;
+	return count;
 }
 
-/* Begin a step. The array of mbufs stays as it is: to clear it would take longer than the rest. */
+/*
+ * Begin a step with @a many long chains. The array of mbufs stays as it is: to clear it would take longer than the
+ * rest.
+ */
 static __rte_always_inline void
 rx_lender_begin(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t n, struct rx_lender *l)
+	uint16_t n, uint16_t many, struct rx_lender *l)
 {
 	l->nb = 0;
 	l->loaded = 0;
@@ -329,8 +321,9 @@ rx_lender_begin(struct vhostx_queue *q, const struct vhostx_snapshot *s, const s
 	l->now = vhostx_zc_now();
 	l->ahead = rx_ahead(s->zc);
 	rx_load_ahead(s->zc, b, 0, n, l);
-	if (likely(!s->zc->linear))
-		rx_lender_fill(q, l, RTE_MIN(rx_count_long(s, b, n), RX_SEGS));
+	/* As many mbufs to attach to as it takes if all of them are lent. */
+	if (likely(!s->zc->linear && many != 0))
+		rx_lender_fill(q, l, RTE_MIN(many + b->nspill, RX_SEGS));
 }
 
 /* As rx_move(), for a ring with a table of slots; @a lent gets the chains that were lent, as bits. */
@@ -338,13 +331,15 @@ static __rte_noinline uint16_t
 rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
 	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
 {
+	const uint16_t many = rx_count_long(s, b, n);
 	struct rx_lender l;
 	enum rx_result result;
 	uint16_t done = 0;
 	uint16_t i = 0;
 
 	*lent = 0;
-	if (rx_all_short(s, b, n)) {
+	/* Nothing to lend, and nothing out that the guest could offer again? Then this is a ring as any other. */
+	if (many == 0 && s->zc->out == 0) {
 		/* The next fetch does this. */
 		for (uint16_t k = 0; k < n && !s->zc->copies; k++)
 			vhostx_chain_load(&b->chain[k], 0);
@@ -354,7 +349,7 @@ rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 		return done;
 	}
 	s->zc->copies = false;
-	rx_lender_begin(q, s, b, n, &l);
+	rx_lender_begin(q, s, b, n, many, &l);
 	while (i < n) {
 		uint16_t next;
 
@@ -423,6 +418,8 @@ rx_complete_zc(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t
 
 		s->zc->slot[c->id].entry = c->entry;
 	}
+	if (likely(lent == UINT64_MAX >> (64 - n)))
+		return 0;
 	k = rx_pick_copied(b->chain, n, lent);
 	if (k != 0)
 		ring_return(s, b->chain, k, b->plain);
