@@ -8,17 +8,32 @@
 
 /* --- split ----------------------------------------------------------------------------------------- */
 
+/*
+ * The counter, then the mark; or both by one instruction, which a kill does not divide. That overwrites next, which
+ * counts while a batch that has the head is given back, and is written then.
+ */
+static __rte_always_inline void
+split_mark(struct vhostx_inflight_split_desc *desc, uint64_t counter)
+{
+#ifdef __SSE2__
+	_mm_storeu_si128((__m128i *)(void *)desc, _mm_set_epi64x(counter, 1));
+#else
+	desc->counter = counter;
+	rte_compiler_barrier();
+	__atomic_store_n(&desc->inflight, 1, __ATOMIC_RELAXED);
+#endif
+	rte_compiler_barrier();
+}
+
 static void
 split_take(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
 {
-	struct vhostx_inflight_split_desc *desc = s->inflight->split.desc;
+	struct vhostx_inflight_split_desc *const desc = s->inflight->split.desc;
+	const uint64_t counter = s->ring->counter;
 
-	for (uint16_t i = 0; i < n; i++) {
-		desc[c[i].id].counter = ++s->ring->counter;
-		rte_compiler_barrier();
-		__atomic_store_n(&desc[c[i].id].inflight, 1, __ATOMIC_RELAXED);
-		rte_compiler_barrier();
-	}
+	for (uint16_t i = 0; i < n; i++)
+		split_mark(&desc[c[i].id], counter + i + 1);
+	s->ring->counter = counter + n;
 }
 
 static void
@@ -39,7 +54,7 @@ split_give(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16
 static void
 split_given(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
 {
-	struct vhostx_inflight_split *r = &s->inflight->split;
+	struct vhostx_inflight_split *const r = &s->inflight->split;
 
 	rte_compiler_barrier();
 	for (uint16_t i = 0; i < n; i++)
@@ -67,12 +82,11 @@ split_passed(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
  * One chain, from free entry @a at and slot @a slot on; both move on. Past the end of the free list, which
  * only a guest that offers more than its ring has can reach, it writes somewhere.
  */
-static uint16_t
-packed_note(const struct vhostx_snapshot *s, uint16_t ndesc, uint16_t *at, uint16_t *slot)
+static __rte_noinline void
+packed_note(const struct vhostx_snapshot *s, uint16_t ndesc, uint64_t counter, uint16_t *at, uint16_t *slot)
 {
 	struct vhostx_inflight_packed *r = &s->inflight->packed;
-	const uint16_t entry = vhostx_record_entry(s, *at);
-	struct vhostx_inflight_packed_desc *head = &r->desc[entry];
+	struct vhostx_inflight_packed_desc *head = &r->desc[vhostx_record_entry(s, *at)];
 
 	for (uint16_t k = 0; k < ndesc; k++) {
 		const struct vring_packed_desc *from = &s->packed.desc[*slot];
@@ -88,20 +102,65 @@ packed_note(const struct vhostx_snapshot *s, uint16_t ndesc, uint16_t *at, uint1
 			*slot = 0;
 	}
 	head->num = ndesc;
-	head->counter = ++s->ring->counter;
+	head->counter = counter;
 	head->inflight = 1;
-	return entry;
 }
+
+/*
+ * The same for a chain of the one entry @a from, in four words: all of it is free still, so they go in any order.
+ * @return where the free list goes on.
+ */
+static __rte_always_inline uint16_t
+packed_note_single(struct vhostx_inflight_packed_desc *to, const struct vring_packed_desc *from, uint16_t at,
+	uint64_t counter)
+{
+	const uint16_t next = __atomic_load_n(&to->next, __ATOMIC_RELAXED);
+	/* The length is in front of id and flags in the ring, and behind them here. */
+	const uint64_t rest = vhostx_load64(&from->len);
+
+	/* inflight, next, last, num */
+	vhostx_store64(to, 1 | (uint64_t)next << 16 | (uint64_t)at << 32 | UINT64_C(1) << 48);
+	to->counter = counter;
+	vhostx_store64(&to->id, rest << 32 | rest >> 32);
+	to->addr = vhostx_load64(&from->addr);
+	return next;
+}
+
+static_assert(offsetof(struct vhostx_inflight_packed_desc, next) == 2 &&
+	offsetof(struct vhostx_inflight_packed_desc, last) == 4 &&
+	offsetof(struct vhostx_inflight_packed_desc, num) == 6 &&
+	offsetof(struct vhostx_inflight_packed_desc, counter) == 8 &&
+	offsetof(struct vhostx_inflight_packed_desc, id) == 16 &&
+	offsetof(struct vhostx_inflight_packed_desc, len) == 20, "packed_note_single() writes words");
 
 static void
 packed_take(const struct vhostx_snapshot *s, struct vhostx_chain *c, uint16_t n)
 {
-	struct vhostx_inflight_packed *r = &s->inflight->packed;
+	struct vhostx_inflight_packed *const r = &s->inflight->packed;
+	const struct vring_packed_desc *const ring = s->packed.desc;
+	const uint64_t counter = s->ring->counter;
+	const uint16_t size = s->size;
 	uint16_t slot = s->ring->last_avail;
 	uint16_t at = r->free_head;
 
-	for (uint16_t i = 0; i < n; i++)
-		c[i].entry = packed_note(s, c[i].ndesc, &at, &slot);
+	for (uint16_t i = 0; i < n; i++) {
+		const uint16_t entry = at < size ? at : 0;
+
+		c[i].entry = entry;
+		if (unlikely(c[i].ndesc != 1)) {
+			/* The cursors are in registers but here. */
+			uint16_t at_now = at, slot_now = slot;
+
+			packed_note(s, c[i].ndesc, counter + i + 1, &at_now, &slot_now);
+			at = at_now;
+			slot = slot_now;
+			continue;
+		}
+		at = packed_note_single(&r->desc[entry], &ring[slot], at, counter + i + 1);
+		if (++slot == size)
+			slot = 0;
+	}
+	s->ring->counter = counter + n;
 	vhostx_record_set_free(r, at, at);
 }
 
