@@ -51,6 +51,24 @@ rx_lender_fill(struct vhostx_queue *q, struct rx_lender *l, uint32_t n)
 	return true;
 }
 
+/* How many packets, or mbufs to attach to, before it is written a mbuf begins to come into the cache: both its lines. */
+#define RX_MBUFS 4u
+
+static __rte_always_inline void
+rx_load_mbuf(const struct rte_mbuf *m)
+{
+	rte_prefetch0_write(m);
+	rte_prefetch0_write(RTE_PTR_ADD(m, RTE_CACHE_LINE_MIN_SIZE));
+}
+
+/* One more of those to attach to, which come from the end. */
+static __rte_always_inline void
+rx_load_segs(const struct rx_lender *l)
+{
+	if (l->nb > RX_MBUFS)
+		rx_load_mbuf(l->seg[l->nb - 1 - RX_MBUFS]);
+}
+
 /* May a piece in this region be lent, and where do devices see it? RTE_BAD_IOVA: nowhere, or in several places. */
 static __rte_always_inline enum vhostx_zc_reason
 rx_judge_piece(const struct vhostx_zc *zc, const uint8_t *va, uint32_t len, uint16_t region, rte_iova_t *iova)
@@ -163,6 +181,61 @@ rx_lend_general(struct vhostx_queue *q, const struct vhostx_snapshot *s, const s
 	return VHOSTX_ZC_LENT;
 }
 
+/* Are all pieces of a chain where the last buffer was found, and none too long for a mbuf? */
+static __rte_always_inline bool
+rx_chain_is_near(const struct vhostx_snapshot *s, const struct vhostx_batch *b, const struct vhostx_chain *c)
+{
+	const struct vhostx_range range = vhostx_range_hint(s, 0);
+	const struct vhostx_zc_region *r = &s->zc->region[s->zc->region_of[s->ring->hint]];
+	const struct vhostx_seg *seg = &b->spill[c->spill];
+	bool near = !s->zc->linear && c->nspill < VHOSTX_ZC_PIECES && c->len <= VHOSTX_ZC_PIECE_MAX &&
+		(uintptr_t)c->va - (uintptr_t)range.va < range.size &&
+		__atomic_load_n(&r->refusal, __ATOMIC_RELAXED) == VHOSTX_ZC_LENT &&
+		(r->dma == NULL || r->dma->page == NULL);
+
+	for (uint32_t i = 0; near && i < c->nspill; i++)
+		near = seg[i].len <= VHOSTX_ZC_PIECE_MAX && (uintptr_t)seg[i].va - (uintptr_t)range.va < range.size;
+	return near;
+}
+
+/* A packet of which that is so. */
+static __rte_noinline enum vhostx_zc_reason
+rx_lend_near(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	const struct vhostx_chain *c, struct rte_mbuf *m, struct rx_lender *l)
+{
+	const uint16_t region[] = { s->zc->region_of[s->ring->hint], VHOSTX_ZC_NOWHERE };
+	const bool has_iova = s->zc->region[region[0]].dma != NULL;
+	const uint64_t whole = q->rearm & ~(uint64_t)UINT16_MAX; /* data_off is its low half-word */
+	struct vhostx_cursor at = vhostx_cursor_begin(b, c);
+	struct rte_mbuf_ext_shared_info *shinfo;
+	uint32_t left = c->total - s->hdr_len;
+	struct rte_mbuf *last = m;
+	uint16_t nb = 0;
+
+	if (unlikely(!rx_lender_fill(q, l, c->nspill + 1)))
+		return VHOSTX_ZC_NO_MBUF;
+	vhostx_mbuf_first(m, q->rearm, left, VHOSTX_ZC_HEADER);
+	vhostx_cursor_skip(&at, s->hdr_len);
+	vhostx_cursor_read(&at, (uint8_t *)m->buf_addr + (uint16_t)q->rearm, VHOSTX_ZC_HEADER, 1);
+	left -= VHOSTX_ZC_HEADER;
+	shinfo = &vhostx_zc_lend(s->zc, c, region, 1, l->now)->shinfo;
+	while (left != 0) {
+		const uint32_t part = RTE_MIN(left, at.len);
+		struct rte_mbuf *seg = l->seg[--l->nb];
+
+		rx_load_segs(l);
+		vhostx_mbuf_lend(seg, whole, at.va, has_iova ? (uintptr_t)at.va : RTE_BAD_IOVA, part, shinfo);
+		last->next = seg;
+		last = seg;
+		left -= part;
+		vhostx_cursor_advance(&at, part, left);
+		nb++;
+	}
+	m->nb_segs = nb + 1;
+	rte_mbuf_ext_refcnt_set(shinfo, nb);
+	return VHOSTX_ZC_LENT;
+}
+
 /* Of constant length, so that a few wide moves do it. */
 static __rte_always_inline void
 rx_copy_header(uint8_t *dst, const uint8_t *src)
@@ -216,6 +289,8 @@ rx_lend(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 {
 	if (likely(c->nspill == 0 && len <= VHOSTX_ZC_PIECE_MAX))
 		return rx_lend_single(q, s, c, m, len, l);
+	if (likely(rx_chain_is_near(s, b, c)))
+		return rx_lend_near(q, s, b, c, m, l);
 	return rx_lend_general(q, s, b, c, m, l);
 }
 

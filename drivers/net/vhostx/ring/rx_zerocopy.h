@@ -155,16 +155,6 @@ rx_load_ahead(const struct vhostx_zc *zc, const struct vhostx_batch *b, uint16_t
 		rx_load(zc, b, &b->chain[l->loaded++]);
 }
 
-/* How many packets before it is written a mbuf begins to come into the cache: both its lines. */
-#define RX_MBUFS 4u
-
-static __rte_always_inline void
-rx_load_mbuf(const struct rte_mbuf *m)
-{
-	rte_prefetch0_write(m);
-	rte_prefetch0_write(RTE_PTR_ADD(m, RTE_CACHE_LINE_MIN_SIZE));
-}
-
 /* The packet's own, of which @a left follow the first, and the one to attach to, which come from the end of @a seg. */
 static __rte_always_inline void
 rx_load_mbufs(struct rte_mbuf **pkts, uint16_t left, struct rte_mbuf **seg, uint16_t nb)
