@@ -14,7 +14,7 @@
 /*
  * Take, then give, as the specification has them; a kill between any two steps leaves:
  *
- * Split.
+ * Split; where one instruction writes 16 bytes, a chain's counter and inflight are written at once.
  * 1. take: counter, then inflight = 1, chain by chain.   So many chains are in flight more; the next one comes next.
  * 2. give: next of each, last_batch_head.                As before.
  * 3. used elements; idx, letter E.                       Given back: used_idx differs, the list says which.
