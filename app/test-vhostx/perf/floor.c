@@ -205,27 +205,6 @@ floor_guest_read(const struct perf_floor *floor, uint32_t n)
 	return sum;
 }
 
-static uint32_t
-floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
-{
-	struct perf_floor *floor = lane->floor;
-	const uint32_t n = floor_plan(floor, c, lane->seq);
-	uint64_t begin, end;
-	int ret;
-
-	floor_guest_write(floor, n, lane->seq);
-	begin = perf_clock_begin();
-	ret = rte_mempool_get_bulk(floor->host_pool, (void **)floor->host, n);
-	if (likely(ret == 0)) {
-		floor->in(floor->host, floor->pieces, n);
-		rte_mempool_put_bulk(floor->host_pool, (void **)floor->host, n);
-	}
-	end = perf_clock_end();
-	*cycles = perf_lane_cycles(lane, begin, end);
-	lane->seq += c->burst;
-	return ret == 0 ? c->burst : 0;
-}
-
 /* Hold exactly @a n mbufs of the host. */
 static bool
 floor_hold(struct perf_floor *floor, uint32_t n)
@@ -237,6 +216,29 @@ floor_hold(struct perf_floor *floor, uint32_t n)
 		return false;
 	floor->held = n;
 	return true;
+}
+
+static uint32_t
+floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
+{
+	struct perf_floor *floor = lane->floor;
+	const uint32_t n = floor_plan(floor, c, lane->seq);
+	uint64_t begin, end;
+	int ret;
+
+	/* What was held for another direction: the array is used for what comes and goes here. */
+	floor_hold(floor, 0);
+	floor_guest_write(floor, n, lane->seq);
+	begin = perf_clock_begin();
+	ret = rte_mempool_get_bulk(floor->host_pool, (void **)floor->host, n);
+	if (likely(ret == 0)) {
+		floor->in(floor->host, floor->pieces, n);
+		rte_mempool_put_bulk(floor->host_pool, (void **)floor->host, n);
+	}
+	end = perf_clock_end();
+	*cycles = perf_lane_cycles(lane, begin, end);
+	lane->seq += c->burst;
+	return ret == 0 ? c->burst : 0;
 }
 
 static uint32_t
@@ -271,6 +273,7 @@ floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	uint64_t begin, end;
 	int ret;
 
+	floor_hold(floor, 0);
 	floor_guest_write(floor, n, lane->seq);
 	begin = perf_clock_begin();
 	ret = rte_mempool_get_bulk(floor->host_pool, (void **)floor->host, n);
