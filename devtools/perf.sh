@@ -101,6 +101,7 @@ for width in "${widths[@]}"; do
         run "$width" "$@"
     fi
 done
+[ -n "$zero_copy" ] || /usr/bin/python3 "$top/devtools/slower-cases.py" "$out/perf.csv"
 note "figures: $out/perf.csv"
 if /usr/bin/python3 -c 'import matplotlib' 2>/dev/null; then
     /usr/bin/python3 "$top/devtools/plot-perf.py" "$out/perf.csv" "$out"
