@@ -15,11 +15,11 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "mem/clock.h"
 #include "mem/region.h"
 #include "open_files.h"
 
@@ -503,15 +503,6 @@ test_region_last_put_unmaps(void **state)
 
 #define LARGE ((uint64_t)256 << 20)
 
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Use a page of each; microseconds that it then takes to do this with them. */
 static uint64_t
 time_of_end(uint8_t *va, void (*end)(void *), void *arg)
@@ -520,9 +511,9 @@ time_of_end(uint8_t *va, void (*end)(void *), void *arg)
 
 	for (uint64_t i = 0; i < LARGE; i += PAGE)
 		va[i] = 1;
-	start = now_us();
+	start = vhostx_now_us();
 	end(arg);
-	return now_us() - start;
+	return vhostx_now_us() - start;
 }
 
 static void
@@ -552,7 +543,7 @@ test_region_regress_large_mapping_keeps_nobody(void **state)
 		const int fd = file_of(LARGE);
 		void *plain = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		const struct vhostx_region_desc desc = { .size = LARGE };
-		const uint64_t deadline = now_us() + 30000000;
+		const uint64_t deadline = vhostx_now_us() + 30000000;
 		struct vhostx_mem *mem = NULL;
 		const char *why = NULL;
 		uint64_t whole, ours;
@@ -561,7 +552,7 @@ test_region_regress_large_mapping_keeps_nobody(void **state)
 		whole = time_of_end(plain, end_plain, plain);
 		assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why), 0);
 		ours = time_of_end(mem->range[0].va, end_table, mem);
-		while (vhostx_map_count() != 0 && now_us() < deadline)
+		while (vhostx_map_count() != 0 && vhostx_now_us() < deadline)
 			sched_yield();
 		assert_int_equal(vhostx_map_count(), 0);
 		close(fd);

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <rte_common.h>
 
+#include "clock.h"
 #include "unmap.h"
 
 /* A piece of used pages takes a millisecond, one that nobody has used next to nothing. */
@@ -27,15 +27,6 @@ struct unmap {
 	size_t done;        /* bytes from addr on whose pages are gone */
 	unsigned int *live; /* as of vhostx_unmap() */
 };
-
-static uint64_t
-unmap_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* Take the pages of the next piece; they stay in their file. What has no such pages goes as a whole. */
 static void
@@ -92,13 +83,13 @@ unmap_leave(const struct unmap *u)
 void
 vhostx_unmap(void *addr, size_t len, unsigned int *live)
 {
-	const uint64_t end = unmap_now_us() + UNMAP_CALLER_US;
+	const uint64_t end = vhostx_now_us() + UNMAP_CALLER_US;
 	struct unmap u = { .addr = addr, .len = len, .live = live };
 	bool alone = false;
 
 	while (u.done < u.len) {
 		unmap_piece(&u);
-		if (alone || u.done >= u.len || unmap_now_us() < end)
+		if (alone || u.done >= u.len || vhostx_now_us() < end)
 			continue;
 		if (unmap_leave(&u))
 			return;

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_common.h>
 
+#include "../mem/clock.h"
 #include "../vhostx_log.h"
 #include "loop.h"
 #include "sock.h"
@@ -62,15 +62,6 @@ struct vhostx_sock {
 	struct vhostx_msg msg;           /**< being received; its files belong to the socket */
 };
 
-static uint64_t
-sock_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /** Empty the message buffer, closing the files that are in it. */
 static void
 sock_forget_msg(struct vhostx_sock *sock)
@@ -102,7 +93,7 @@ static void
 sock_pace(struct vhostx_sock *sock)
 {
 	const uint64_t credit_us = (uint64_t)SOCK_PACE_CREDIT * SOCK_PACE_US;
-	const uint64_t now = sock_now_us();
+	const uint64_t now = vhostx_now_us();
 	const bool was_hasty = sock->hasty;
 
 	sock->paid_us = RTE_MAX(sock->paid_us, now) + SOCK_PACE_US;
@@ -133,7 +124,7 @@ sock_drop(struct vhostx_sock *sock)
 	sock->conf.ops->disconnected(sock->conf.ctx);
 	if (!sock->conf.client || sock->timer == NULL)
 		return;
-	if (sock_now_us() - sock->since_us >= VHOSTX_SOCK_RETRY_MAX_US)
+	if (vhostx_now_us() - sock->since_us >= VHOSTX_SOCK_RETRY_MAX_US)
 		sock->retry_us = 0;
 	sock_retry(sock);
 }
@@ -284,13 +275,13 @@ static void
 sock_on_readable(void *arg)
 {
 	struct vhostx_sock *sock = arg;
-	const uint64_t began = sock_now_us();
+	const uint64_t began = vhostx_now_us();
 	unsigned int i;
 
 	pthread_mutex_lock(sock->conf.lock);
 	/* No connection: another thread closed the socket while this one was on its way here. */
 	for (i = 0; i < SOCK_BURST && sock->fd >= 0 && !sock->held; i++)
-		if (!sock_serve(sock) || sock_now_us() - began >= SOCK_TURN_US)
+		if (!sock_serve(sock) || vhostx_now_us() - began >= SOCK_TURN_US)
 			break;
 	pthread_mutex_unlock(sock->conf.lock);
 }
@@ -307,7 +298,7 @@ sock_begin(struct vhostx_sock *sock, int fd)
 		return -err;
 	}
 	sock->fd = fd;
-	sock->since_us = sock_now_us();
+	sock->since_us = vhostx_now_us();
 	if (!sock->hasty)
 		VHOSTX_LOG(INFO, sock->conf.name, "a front-end is connected on %s", sock->conf.path);
 	sock->conf.ops->connected(sock->conf.ctx);
