@@ -327,6 +327,42 @@ vhostx_table_read(const struct vhostx_snapshot *s, uint64_t addr, struct vhostx_
 	return VHOSTX_NO_CAUSE;
 }
 
+/** Where the ring's last address was found: while the walk finds nothing else, buffers are there too. */
+static __rte_always_inline struct vhostx_range
+vhostx_range_hint(const struct vhostx_snapshot *s, uint16_t dir)
+{
+	if (unlikely(s->iotlb != NULL))
+		return vhostx_iommu_range(s, dir);
+	return s->mem->range[s->ring->hint];
+}
+
+/** The whole table that @a t names, if it is in @a range; else NULL. */
+static __rte_always_inline const struct vring_desc *
+vhostx_table_near(const struct vhostx_range *range, const struct vhostx_desc *t)
+{
+	const uint64_t off = t->addr - range->gpa;
+
+	if (unlikely(off >= range->size || t->len > range->size - off))
+		return NULL;
+	return (const struct vring_desc *)(range->va + off);
+}
+
+/**
+ * Append a buffer that is in @a range and is not the first one: what most of a table names.
+ * @return false if vhostx_chain_add() has to look at it.
+ */
+static __rte_always_inline bool
+vhostx_chain_add_near(const struct vhostx_range *range, struct vhostx_batch *b, struct vhostx_chain *c,
+	const struct vhostx_desc *d)
+{
+	const uint64_t off = d->addr - range->gpa;
+
+	if (unlikely(off >= range->size || d->len > range->size - off || d->len == 0 || c->total == 0 ||
+			d->len > UINT32_MAX - c->total))
+		return false;
+	return vhostx_chain_append(b, c, range->va + off, d->len);
+}
+
 /**
  * Append the buffers of the indirect table that @a t names (virtio 1.3, 2.7.5.3 and 2.8.7): linked by
  * next if split, one after the other if packed.
@@ -335,7 +371,11 @@ static __rte_noinline enum vhostx_cause
 vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	struct vhostx_chain *c, const struct vhostx_desc *t, uint16_t dir)
 {
+	/* Behind an IOMMU no range has both table and buffers. */
+	const struct vhostx_range range = s->iotlb == NULL ? vhostx_range_hint(s, dir) : (struct vhostx_range){ 0 };
+	const struct vring_desc *const near = vhostx_table_near(&range, t);
 	const uint32_t entries = t->len / sizeof(struct vring_desc);
+	const bool packed = s->format == VHOSTX_PACKED;
 	enum vhostx_cause fault;
 	struct vhostx_desc d;
 	uint32_t at = 0;
@@ -345,19 +385,27 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 		return VHOSTX_BAD_INDIRECT;
 	/* The number of steps is bounded by the ring's size: a driver may not build longer chains. */
 	for (uint32_t steps = 0; steps < s->size; steps++) {
-		fault = vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d);
-		if (fault != VHOSTX_NO_CAUSE)
-			return fault;
+		if (likely(near != NULL)) {
+			d = vhostx_desc_of(vhostx_load64(&near[at].addr), vhostx_load64(&near[at].len), packed);
+		} else {
+			fault = vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d);
+			if (fault != VHOSTX_NO_CAUSE)
+				return fault;
+		}
 		/* A packed table knows one flag, WRITE; the others "are ignored by the device". */
-		if ((d.flags & VRING_DESC_F_INDIRECT) != 0 && s->format == VHOSTX_SPLIT)
+		if ((d.flags & VRING_DESC_F_INDIRECT) != 0 && !packed)
 			return VHOSTX_BAD_INDIRECT;
 		/* DPDK's virtio driver marks what it transmits as writable here; reading it harms nobody. */
-		if (s->format == VHOSTX_PACKED && dir == 0)
+		if (packed && dir == 0)
 			d.flags &= ~VRING_DESC_F_WRITE;
-		fault = vhostx_chain_add_buffer(s, b, c, &d, dir);
-		if (fault != VHOSTX_NO_CAUSE)
-			return fault;
-		if (s->format == VHOSTX_PACKED) {
+		if (unlikely((d.flags & VRING_DESC_F_WRITE) != dir))
+			return VHOSTX_BAD_DIRECTION;
+		if (unlikely(!vhostx_chain_add_near(&range, b, c, &d))) {
+			fault = vhostx_chain_add(s, b, c, &d, dir);
+			if (fault != VHOSTX_NO_CAUSE)
+				return fault;
+		}
+		if (packed) {
 			if (++at == entries)
 				return VHOSTX_NO_CAUSE;
 			continue;
@@ -382,15 +430,6 @@ vhostx_chain_add_desc(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	if (d->flags & VRING_DESC_F_INDIRECT)
 		return vhostx_chain_add_table(s, b, c, d, dir);
 	return vhostx_chain_add_buffer(s, b, c, d, dir);
-}
-
-/** Where the ring's last address was found: while the walk finds nothing else, buffers are there too. */
-static __rte_always_inline struct vhostx_range
-vhostx_range_hint(const struct vhostx_snapshot *s, uint16_t dir)
-{
-	if (unlikely(s->iotlb != NULL))
-		return vhostx_iommu_range(s, dir);
-	return s->mem->range[s->ring->hint];
 }
 
 /** Make @a range, and the hint, the range that has @a addr. @return false if there is none. */
