@@ -118,7 +118,10 @@ free_some(struct rte_mbuf **pkts, uint32_t n, uint32_t remainder)
 	}
 }
 
-/* The record knows where the ring is: a split one's, and our own of a packed one, without a mark of what came. */
+/*
+ * The record knows where the ring is, without a mark of what came; our own of a split ring does not even know that:
+ * the used index tells.
+ */
 static void
 check_passed(const struct rig *rig, uint64_t counter)
 {
@@ -128,7 +131,7 @@ check_passed(const struct rig *rig, uint64_t counter)
 	if (rig->snap.format == VHOSTX_PACKED) {
 		assert_int_equal(r->packed.used_idx, used);
 		assert_int_equal(r->packed.old_used_idx, used);
-	} else {
+	} else if (!crash_doubted) {
 		assert_int_equal(r->split.used_idx, used);
 		assert_int_equal(r->split.last_batch_head, rig->snap.split.used->ring[(used - 1) % rig->v.size].id);
 	}
@@ -140,6 +143,8 @@ check_passed(const struct rig *rig, uint64_t counter)
 static void
 pass(struct rig *rig, uint32_t n)
 {
+	const bool is_silent = rig->snap.format == VHOSTX_SPLIT && crash_doubted;
+	const union vhostx_inflight_ring before = crash_record.ring;
 	const uint64_t counter = rig->cursors.counter;
 
 	for (uint32_t i = 0; i < n && i < rig_capacity(rig); i++)
@@ -149,6 +154,8 @@ pass(struct rig *rig, uint32_t n)
 	assert_int_equal(crash_reap(rig), n);
 	if (n != 0)
 		check_passed(rig, counter);
+	if (is_silent)
+		assert_memory_equal(&crash_record.ring, &before, sizeof(before));
 }
 
 /* Half of the packets is out when the bursts begin that are stepped through; half of those is free. */

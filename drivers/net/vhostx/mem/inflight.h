@@ -42,10 +42,10 @@ struct vhostx_inflight_packed_desc {
 	uint16_t id;      /**< the descriptor, as the ring had it */
 	uint16_t flags;
 	uint32_t len;
-	uint64_t addr;    /**< of a free entry of our own record: see ring/inflight.h */
+	uint64_t addr;
 };
 
-/** QueueRegionPacked. */
+/** QueueRegionPacked. Our own has a word more for each entry behind the last one: see vhostx_record_words(). */
 struct vhostx_inflight_packed {
 	uint64_t features;
 	uint16_t version;          /**< 1; 0: not initialised */

@@ -25,7 +25,7 @@
 /* Rings of a port at most, and the entries of each. */
 #define STATE_RINGS 256u
 #define STATE_RING_MAX 32768u
-#define STATE_MAGIC UINT64_C(0x3365746174737876) /* "vxstate3": the layout is in the name */
+#define STATE_MAGIC UINT64_C(0x3465746174737876) /* "vxstate4": the layout is in the name */
 #define STATE_PAGE 4096u
 
 /* The file begins with this. */
@@ -51,7 +51,7 @@ struct state_file {
 #define STATE_JOURNAL RTE_ALIGN_CEIL(sizeof(struct vhostx_journal) + STATE_RING_MAX * sizeof(uint64_t), \
 	STATE_PAGE)
 #define STATE_RECORD RTE_ALIGN_CEIL(sizeof(union vhostx_inflight_ring) + \
-	STATE_RING_MAX * sizeof(struct vhostx_inflight_packed_desc), STATE_PAGE)
+	STATE_RING_MAX * (sizeof(struct vhostx_inflight_packed_desc) + sizeof(uint64_t)), STATE_PAGE)
 #define STATE_STRIDE (STATE_JOURNAL + STATE_RECORD)
 #define STATE_SIZE (STATE_BEGIN + STATE_RINGS * STATE_STRIDE)
 

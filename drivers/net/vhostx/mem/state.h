@@ -37,7 +37,7 @@ enum vhostx_state_kind {
 	VHOSTX_STATE_NOTHING,       /**< nothing */
 	VHOSTX_STATE_JOURNAL,       /**< struct vhostx_journal: of a packed ring that gives back in order */
 	VHOSTX_STATE_RECORD_SPLIT,  /**< union vhostx_inflight_ring */
-	VHOSTX_STATE_RECORD_PACKED, /**< the same */
+	VHOSTX_STATE_RECORD_PACKED, /**< the same, and a word for each entry */
 };
 
 /** What a ring is known by: the same memory of the same front-end. */

@@ -81,7 +81,7 @@ ring_give_back_noted(const struct vhostx_snapshot *s, struct vhostx_batch *b, ui
 static __rte_always_inline void
 ring_give_back(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n, uint16_t dir)
 {
-	if (unlikely(s->inflight != NULL)) {
+	if (unlikely(s->inflight != NULL) && !vhostx_inflight_is_silent(s)) {
 		ring_give_back_noted(s, b, n);
 		return;
 	}

@@ -25,12 +25,25 @@ split_mark(struct vhostx_inflight_split_desc *desc, uint64_t counter)
 	rte_compiler_barrier();
 }
 
+/* Our own record may not know yet what was given back without it. It has no marks: the order is of no account. */
+static __rte_always_inline void
+split_catch_up(const struct vhostx_snapshot *s)
+{
+	struct vhostx_inflight_split *r = &s->inflight->split;
+
+	r->last_batch_head = vhostx_record_last_head(s, s->ring->last_used);
+	r->used_idx = s->ring->last_used;
+	rte_compiler_barrier();
+}
+
 static void
 split_take(const struct vhostx_snapshot *s, const struct vhostx_chain *c, uint16_t n)
 {
 	struct vhostx_inflight_split_desc *const desc = s->inflight->split.desc;
 	const uint64_t counter = s->ring->counter;
 
+	if (vhostx_inflight_is_silent(s))
+		split_catch_up(s);
 	for (uint16_t i = 0; i < n; i++)
 		split_mark(&desc[c[i].id], counter + i + 1);
 	s->ring->counter = counter + n;
@@ -217,7 +230,7 @@ packed_pass(const struct vhostx_snapshot *s, const struct vhostx_chain *last)
 {
 	const uint32_t slots = vhostx_journal_slots(s);
 
-	vhostx_journal_keep(s, slots, &s->inflight->packed.desc[0].addr, VHOSTX_RECORD_STRIDE);
+	vhostx_journal_keep(s, slots, vhostx_record_words(s));
 	packed_set_batch(s, slots, last->ndesc);
 }
 

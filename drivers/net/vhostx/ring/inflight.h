@@ -22,6 +22,8 @@
  * Where nothing is in flight and what is taken is given at once, no chain needs a mark:
  * 1. used elements; idx, letter E.                       As before, then given back: there is no mark to remove.
  * 2. last_batch_head; used_idx = idx.                    The same.
+ * In our own record step 2 is left out until there is something to mark, and goes in front of that: without marks the
+ * used index tells all.
  *
  * Packed. Entries of the record are taken from its free list, and come back to its front.
  * 1. take: entries = descriptors; num, last, counter and inflight = 1 of each head.   All are free entries still.
@@ -31,9 +33,9 @@
  *                                                        entry is available.
  * 4. used elements; the first one last, letter E.        Given back: that entry is used.
  * 5. inflight = 0 of each; old_* = the new ones, those of the free list first.   As 4.
- * Where nothing is in flight and what is taken is given at once, our own record has no marks either; addr of its
- * entries, all of which are free, serves as the journal's word[] does (journal.h):
- * 1. addr = second words of the ring's entries after the first.   As before: nothing is in flight.
+ * Where nothing is in flight and what is taken is given at once, our own record has no marks either, but words as a
+ * journal has (journal.h):
+ * 1. words = second words of the ring's entries after the first.  As before: nothing is in flight.
  * 2. used_idx, used_wrap_counter.                        The same, at the old ones, while old_used_idx's entry is
  *                                                        available; without marks the words go back to where they were.
  * 3. used elements; the first one last, letter E.        Given back: that entry is used.
@@ -54,7 +56,14 @@ void vhostx_inflight_give(const struct vhostx_snapshot *snap, const struct vhost
 /** They were given back; the cursors say so. */
 void vhostx_inflight_given(const struct vhostx_snapshot *snap, const struct vhostx_chain *chain, uint16_t n);
 
-/** Does the record need no entry for chains that are taken now and given back at once? */
+/** Is nothing at all noted of chains that are taken now and given back at once? */
+static __rte_always_inline bool
+vhostx_inflight_is_silent(const struct vhostx_snapshot *s)
+{
+	return s->own_record && s->format == VHOSTX_SPLIT && s->ring->last_avail == s->ring->last_used;
+}
+
+/** Else: does the record need no entry for them? */
 bool vhostx_inflight_may_pass(const struct vhostx_snapshot *snap);
 
 /** Such chains, the last of which is @a last, were taken, the cursors say so, and are about to be given back. */

@@ -30,18 +30,11 @@ head_compare(const void *a, const void *b)
 
 /* --- split ----------------------------------------------------------------------------------------- */
 
-/* The id of the last used element, as evidence; what is no head counts as head 0. */
-static uint16_t
-split_last_id(const struct vhostx_snapshot *s, uint16_t used)
-{
-	return vhostx_record_entry(s, s->split.used->ring[(used - 1) & (s->size - 1)].id);
-}
-
 static void
 split_begin(const struct vhostx_snapshot *s)
 {
 	struct vhostx_inflight_split *r = &s->inflight->split;
-	const uint16_t last = split_last_id(s, s->ring->last_used);
+	const uint16_t last = vhostx_record_last_head(s, s->ring->last_used);
 
 	memset(r->desc, 0, s->size * sizeof(r->desc[0]));
 	r->desc[last].next = last;
@@ -61,7 +54,7 @@ static bool
 split_proof_holds(const struct vhostx_snapshot *s, uint16_t used)
 {
 	const struct vhostx_inflight_split *r = &s->inflight->split;
-	const uint16_t id = split_last_id(s, used);
+	const uint16_t id = vhostx_record_last_head(s, used);
 	uint16_t head = vhostx_record_entry(s, r->last_batch_head);
 
 	for (uint32_t i = 0; i < s->size && head != id && r->desc[head].inflight == 1; i++)
@@ -326,7 +319,7 @@ packed_resume(const struct vhostx_snapshot *s, struct inflight_head *head, bool 
 		return false;
 	/* A batch that nothing was noted of is taken back: it may have overwritten the words after its first one. */
 	if (n == 0 && s->own_record)
-		vhostx_journal_undo(s, p.slot, p.undo, &s->inflight->packed.desc[0].addr, VHOSTX_RECORD_STRIDE);
+		vhostx_journal_undo(s, p.slot, p.undo, vhostx_record_words(s));
 	packed_make_available(s, head, n, &p);
 	packed_clear(s, head, n, &p);
 	ring->last_avail = p.slot;

@@ -130,13 +130,12 @@ place_find(const struct vhostx_snapshot *s, const struct vhostx_journal_batch *b
 }
 
 void
-vhostx_journal_undo(const struct vhostx_snapshot *s, uint16_t slot, uint16_t slots, const uint64_t *word,
-	size_t stride)
+vhostx_journal_undo(const struct vhostx_snapshot *s, uint16_t slot, uint16_t slots, const uint64_t *word)
 {
 	for (uint32_t i = 0; i + 1 < slots; i++) {
 		if (++slot == s->size)
 			slot = 0;
-		vhostx_store64(&s->packed.desc[slot].len, word[i * stride]);
+		vhostx_store64(&s->packed.desc[slot].len, word[i]);
 	}
 }
 
@@ -201,7 +200,7 @@ vhostx_journal_resume(const struct vhostx_snapshot *s)
 	p = place_find(s, &batch);
 	if (!vhostx_journal_agrees(s, p.slot, p.wrap, p.undo, p.proof))
 		return false;
-	vhostx_journal_undo(s, p.slot, p.undo, s->journal->word, 1);
+	vhostx_journal_undo(s, p.slot, p.undo, s->journal->word);
 	vhostx_journal_put(s->journal, (struct vhostx_journal_batch) {
 		.start = vhostx_journal_at(p.slot, p.wrap), .last = p.proof, .prev = VHOSTX_JOURNAL_NONE,
 	});

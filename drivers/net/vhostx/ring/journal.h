@@ -76,10 +76,10 @@ vhostx_journal_get(const struct vhostx_journal *journal)
 
 /* Copy the second words of @a n entries; n may be 0. The guest may change them meanwhile: they are its own. */
 static __rte_always_inline void
-journal_copy(uint64_t *to, size_t stride, const struct vring_packed_desc *from, uint32_t n)
+journal_copy(uint64_t *to, const struct vring_packed_desc *from, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		memcpy(&to[i * stride], &from[i].len, sizeof(*to));
+		memcpy(&to[i], &from[i].len, sizeof(*to));
 }
 
 /** Entries that were taken and not given back. */
@@ -92,18 +92,15 @@ vhostx_journal_slots(const struct vhostx_snapshot *s)
 	return ring->last_avail + (lap ? s->size : 0u) - ring->last_used;
 }
 
-/**
- * Step 1 for the @a slots entries that were taken: the words of all but the first.
- * @param stride  from one word of @a to to the next, in words: 1 in a journal.
- */
+/** Step 1 for the @a slots entries that were taken: the words of all but the first. */
 static __rte_always_inline void
-vhostx_journal_keep(const struct vhostx_snapshot *s, uint32_t slots, uint64_t *to, size_t stride)
+vhostx_journal_keep(const struct vhostx_snapshot *s, uint32_t slots, uint64_t *to)
 {
 	const uint16_t first = s->ring->last_used;
 	const uint32_t ahead = RTE_MIN(slots, (uint32_t)s->size - first);
 
-	journal_copy(to, stride, &s->packed.desc[first + 1], ahead - 1);
-	journal_copy(&to[(ahead - 1) * stride], stride, s->packed.desc, slots - ahead);
+	journal_copy(to, &s->packed.desc[first + 1], ahead - 1);
+	journal_copy(&to[ahead - 1], s->packed.desc, slots - ahead);
 }
 
 /** Step 2 for the chains that were taken, all of them, if one used element is to stand for them. */
@@ -132,7 +129,7 @@ vhostx_journal_open(const struct vhostx_snapshot *s, uint16_t ndesc)
 	const uint32_t slots = vhostx_journal_slots(s);
 	const bool back = ring->last_avail < ndesc;
 
-	vhostx_journal_keep(s, slots, journal->word, 1);
+	vhostx_journal_keep(s, slots, journal->word);
 	vhostx_journal_put(journal, (struct vhostx_journal_batch) {
 		.start = vhostx_journal_at(ring->last_used, ring->used_wrap),
 		.slots = slots,
@@ -158,10 +155,9 @@ int32_t vhostx_journal_position(const struct vhostx_snapshot *snap);
  * Give the entries after slot @a slot the words that they had: each store may be the last one, and is repeated then.
  *
  * @param slots  as many as vhostx_journal_keep() was told, or 0.
- * @param word   what it kept, with its stride.
+ * @param word   what it kept.
  */
-void vhostx_journal_undo(const struct vhostx_snapshot *snap, uint16_t slot, uint16_t slots, const uint64_t *word,
-	size_t stride);
+void vhostx_journal_undo(const struct vhostx_snapshot *snap, uint16_t slot, uint16_t slots, const uint64_t *word);
 
 /** Begin the journal of a ring that stands at its last_used, with what evidence it has. */
 void vhostx_journal_begin(const struct vhostx_snapshot *snap);

@@ -19,8 +19,19 @@ vhostx_record_entry(const struct vhostx_snapshot *s, uint16_t entry)
 	return entry < s->size ? entry : 0;
 }
 
-/** From addr of an entry of a packed record to that of the next, in words. */
-#define VHOSTX_RECORD_STRIDE (sizeof(struct vhostx_inflight_packed_desc) / sizeof(uint64_t))
+/** Of our own packed record: a word for each entry, what a journal has as word[]. */
+static inline uint64_t *
+vhostx_record_words(const struct vhostx_snapshot *s)
+{
+	return (uint64_t *)&s->inflight->packed.desc[s->size];
+}
+
+/** Split: the head in the used ring's last element before @a used, as evidence; what is no head counts as head 0. */
+static inline uint16_t
+vhostx_record_last_head(const struct vhostx_snapshot *s, uint16_t used)
+{
+	return vhostx_record_entry(s, s->split.used->ring[(used - 1) & (s->size - 1)].id);
+}
 
 /** Positions of used elements with their wrap counters, and the evidence: one word of the region. */
 struct vhostx_record_used {
