@@ -205,6 +205,17 @@ struct rx_filter {
 	uint64_t word[2];
 };
 
+/* Is there a packet in the chain, that is: one that is not dropped for what it is in? */
+static __rte_always_inline bool
+rx_has_packet(const struct vhostx_snapshot *s, const struct vhostx_chain *c)
+{
+	return c->fault == VHOSTX_NO_CAUSE && c->total > s->hdr_len &&
+		c->total - s->hdr_len <= VHOSTX_PACKET_MAX;
+}
+
+/* Longer than all packets. */
+#define RX_ANY_LEN UINT32_MAX
+
 /* Bytes of frame that a chain has at least when the filter may be laid on it: header and these make 16. */
 #define RX_FILTERED 6u
 
@@ -227,17 +238,17 @@ rx_is_common(const struct rx_filter *filter, const uint8_t *va)
 }
 
 /*
- * Copy the chains from @a i to before @a n into the mbufs that @a pkts holds; returns packets, and in @a taken
- * where it ended.
+ * Copy the chains from @a i to before @a n, or to the first one with a packet of @a end_len bytes, into the mbufs that
+ * @a pkts holds; returns packets, and in @a taken where it ended.
  */
 static __rte_always_inline uint16_t
-rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t i, uint16_t n, struct rte_mbuf **pkts, uint16_t *taken)
+rx_move_below(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t n, uint32_t end_len, struct rte_mbuf **pkts, uint16_t *taken)
 {
 	const uint32_t hdr_len = s->hdr_len;
 	const uint64_t rearm = q->rearm; /* data_off is its low half-word */
 	const struct rx_filter filter = rx_filter_of(s);
-	const uint32_t room = q->room;
+	const uint32_t room = RTE_MIN(q->room, end_len);
 	const struct vhostx_chain *const end = &b->chain[n];
 	const struct vhostx_chain *c;
 	struct rte_mbuf **out = pkts;
@@ -255,8 +266,11 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 			vhostx_copy((uint8_t *)m->buf_addr + (uint16_t)rearm, c->va + hdr_len, len);
 			q->count.sizes[vhostx_size_class(len)]++;
 		} else {
-			const enum rx_result result = rx_general(q, s, b, c, m);
+			enum rx_result result;
 
+			if (end_len != RX_ANY_LEN && rx_has_packet(s, c) && len >= end_len)
+				break;
+			result = rx_general(q, s, b, c, m);
 			if (result == RX_NO_MBUF)
 				break;
 			if (result == RX_DROP)
@@ -273,6 +287,14 @@ rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vh
 		rx_finish(q, pkts, done);
 	*taken = c - b->chain;
 	return done;
+}
+
+/* The same for packets of any length. */
+static __rte_always_inline uint16_t
+rx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t n, struct rte_mbuf **pkts, uint16_t *taken)
+{
+	return rx_move_below(q, s, b, i, n, RX_ANY_LEN, pkts, taken);
 }
 
 #include "rx_zerocopy.h"

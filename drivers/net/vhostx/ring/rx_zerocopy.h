@@ -13,14 +13,6 @@
 
 static_assert(VHOSTX_ZC_SHORTEST >= RX_FILTERED, "the filter reads no byte behind a packet that is lent");
 
-/* Is there a packet in the chain? If not it is for rx_move() to drop it. */
-static __rte_always_inline bool
-rx_has_packet(const struct vhostx_snapshot *s, const struct vhostx_chain *c)
-{
-	return c->fault == VHOSTX_NO_CAUSE && c->total > s->hdr_len &&
-		c->total - s->hdr_len <= VHOSTX_PACKET_MAX;
-}
-
 /*
  * Is what the guest asks for told by flags alone, or written into the header that is copied? The header is
  * read again for that: a guest that changes it in between may find a checksum in its own buffer.
@@ -285,14 +277,14 @@ rx_tell(struct vhostx_queue *q, struct vhostx_zc *zc)
 	vhostx_eventfd_signal(q->wakefd, false);
 }
 
-/* How many chains are long enough to be lent. */
+/* How many of the chains from @a i on are long enough to be lent. */
 static __rte_always_inline uint16_t
-rx_count_long(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t n)
+rx_count_long(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uint16_t i, uint16_t n)
 {
 	const uint32_t from = s->zc->threshold + s->hdr_len;
 	uint16_t count = 0;
 
-	for (uint16_t i = 0; i < n; i++)
+	for (; i < n; i++)
 		count += b->chain[i].total >= from;
 	return count;
 }
@@ -303,43 +295,29 @@ rx_count_long(const struct vhostx_snapshot *s, const struct vhostx_batch *b, uin
  */
 static __rte_always_inline void
 rx_lender_begin(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t n, uint16_t many, struct rx_lender *l)
+	uint16_t i, uint16_t n, uint16_t many, struct rx_lender *l)
 {
 	l->nb = 0;
-	l->loaded = 0;
+	l->loaded = i;
 	l->lent = 0;
 	l->now = vhostx_zc_now();
 	l->ahead = rx_ahead(s->zc);
-	rx_load_ahead(s->zc, b, 0, n, l);
+	rx_load_ahead(s->zc, b, i, n, l);
 	/* As many mbufs to attach to as it takes if all of them are lent. */
 	if (likely(!s->zc->linear && many != 0))
 		rx_lender_fill(q, l, RTE_MIN(many + b->nspill, RX_SEGS));
 }
 
-/* As rx_move(), for a ring with a table of slots; @a lent gets the chains that were lent, as bits. */
-static __rte_noinline uint16_t
-rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
+/* Lend the long packets of the chains from @a i on, copy the others. */
+static __rte_always_inline uint16_t
+rx_lend_long(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t n, uint16_t many, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
 {
-	const uint16_t many = rx_count_long(s, b, n);
 	struct rx_lender l;
 	enum rx_result result;
 	uint16_t done = 0;
-	uint16_t i = 0;
 
-	*lent = 0;
-	/* Nothing to lend, and nothing out that the guest could offer again? Then this is a ring as any other. */
-	if (many == 0 && s->zc->out == 0) {
-		/* The next fetch does this. */
-		for (uint16_t k = 0; k < n && !s->zc->copies; k++)
-			vhostx_chain_load(&b->chain[k], 0);
-		s->zc->copies = true;
-		done = rx_move(q, s, b, 0, n, pkts, taken);
-		q->count.zc[VHOSTX_ZC_SHORT] += done;
-		return done;
-	}
-	s->zc->copies = false;
-	rx_lender_begin(q, s, b, n, many, &l);
+	rx_lender_begin(q, s, b, i, n, many, &l);
 	while (i < n) {
 		uint16_t next;
 
@@ -372,6 +350,49 @@ rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	*taken = i;
 	*lent = l.lent;
 	return done;
+}
+
+/* The chains from @a i on, of which there may be some to lend, and some out that the guest could offer again. */
+static __rte_noinline uint16_t
+rx_move_mixed(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
+{
+	const uint16_t many = rx_count_long(s, b, i, n);
+	struct vhostx_zc *const zc = s->zc;
+	uint16_t done;
+
+	zc->copies = many == 0 && zc->out == 0;
+	if (!zc->copies)
+		return rx_lend_long(q, s, b, i, n, many, pkts, taken, lent);
+	/* The next fetch does this. */
+	for (uint16_t k = i; k < n; k++)
+		vhostx_chain_load(&b->chain[k], 0);
+	done = rx_move(q, s, b, i, n, pkts, taken);
+	q->count.zc[VHOSTX_ZC_SHORT] += done;
+	return done;
+}
+
+/*
+ * As rx_move(), for a ring with a table of slots; @a lent gets the chains that were lent, as bits. While nothing is
+ * out that the guest could offer again, this is a ring as any other up to the first long packet.
+ */
+static __rte_always_inline uint16_t
+rx_move_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t n, struct rte_mbuf **pkts, uint16_t *taken, uint64_t *lent)
+{
+	const struct vhostx_zc *const zc = s->zc;
+	const uint32_t threshold = zc->threshold;
+	uint16_t done;
+
+	*taken = 0;
+	if (unlikely(!zc->copies || zc->out != 0))
+		return rx_move_mixed(q, s, b, 0, n, pkts, taken, lent);
+	done = rx_move_below(q, s, b, 0, n, threshold, pkts, taken);
+	q->count.zc[VHOSTX_ZC_SHORT] += done;
+	/* All, or all that there are mbufs for? */
+	if (likely(*taken == n) || b->chain[*taken].total - s->hdr_len < threshold)
+		return done;
+	return done + rx_move_mixed(q, s, b, *taken, n, &pkts[done], taken, lent);
 }
 
 /* Put the chains whose bits are not set in front of the others. @return how many those are. */
