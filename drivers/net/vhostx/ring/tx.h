@@ -201,11 +201,11 @@ tx_write_plain_header(uint8_t *va, uint32_t hdr_len)
 
 /* The packet fits one chain of one segment: the common case. */
 static __rte_always_inline void
-tx_copy(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
+tx_copy(struct vhostx_chain *c, const uint8_t *data, uint32_t len, uint32_t hdr_len)
 {
 	tx_write_plain_header(c->va, hdr_len);
-	vhostx_copy(c->va + hdr_len, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
-	c->used_len = hdr_len + m->data_len;
+	vhostx_copy(c->va + hdr_len, data, len);
+	c->used_len = hdr_len + len;
 }
 
 /* As tx_copy() for a packet of several segments: a zero-copy port's, of which the first has the headers. */
@@ -234,6 +234,51 @@ tx_is_segs(const struct vhostx_chain *c, const struct rte_mbuf *m, uint64_t gene
 		(uint64_t)m->pkt_len + hdr_len <= c->len;
 }
 
+/* The half-words of a mbuf's rearm_data. */
+#define TX_REFCNT (UINT64_C(0xffff) << 16)
+#define TX_NB_SEGS (UINT64_C(0xffff) << 32)
+/* Both are 1: nobody else has the mbuf, and it is all of the packet. */
+#define TX_ALONE (UINT64_C(1) << 16 | UINT64_C(1) << 32)
+
+static_assert(offsetof(struct rte_mbuf, refcnt) == offsetof(struct rte_mbuf, rearm_data) + 2 &&
+	offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, rearm_data) + 4, "one word has both");
+
+/*
+ * Send packets as long as they are common: of one segment, to one station, with nothing to be done to them, into a
+ * chain of one segment. What they count is counted once.
+ * @param mixed  bits are added if not all may go straight into @a pool: rte_pktmbuf_free() has to look at them.
+ * @return how many.
+ */
+static __rte_always_inline uint16_t
+tx_take_common(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_chain *c, struct rte_mbuf **pkts,
+	uint16_t n, const struct rte_mempool *pool, uint64_t *mixed)
+{
+	const uint64_t general = q->offload.tx_mask | RTE_MBUF_F_TX_VLAN;
+	const uint64_t shared = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	const uint32_t hdr_len = s->hdr_len;
+	uint64_t differ = 0, bytes = 0;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct rte_mbuf *m = pkts[i];
+		const uint64_t alone = vhostx_load64(&m->rearm_data) ^ TX_ALONE;
+		const uint8_t *data = rte_pktmbuf_mtod(m, const uint8_t *);
+		const uint32_t len = m->data_len;
+
+		if (unlikely(c[i].shape != VHOSTX_SINGLE || ((alone & TX_NB_SEGS) | (m->ol_flags & general)) != 0 ||
+				c[i].len < len + hdr_len || (*data & 1)))
+			break;
+		tx_copy(&c[i], data, len, hdr_len);
+		differ |= (alone & TX_REFCNT) | (m->ol_flags & shared) | ((uintptr_t)m->pool ^ (uintptr_t)pool);
+		q->count.sizes[vhostx_size_class(len)]++;
+		bytes += len;
+	}
+	*mixed |= differ;
+	q->count.packets += i;
+	q->count.bytes += bytes;
+	return i;
+}
+
 /* What one step of tx did. */
 struct tx_done {
 	uint16_t packets; /* taken over, sent or dropped */
@@ -242,56 +287,54 @@ struct tx_done {
 	bool mixed;       /* not all of the packets may go straight into the pool of the first */
 };
 
-/* May the mbuf of one segment go back into @a pool as it is, or has rte_pktmbuf_free() to look at it? */
-static __rte_always_inline bool
-tx_is_plain(const struct rte_mbuf *m, const struct rte_mempool *pool)
+/* A packet that is not common, or whose chain is not; it may be one that only goes to a group. */
+static __rte_noinline void
+tx_take_other(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n,
+	const struct rte_mbuf *m, struct tx_done *done)
 {
-	return rte_mbuf_refcnt_read(m) == 1 && m->pool == pool &&
-		(m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
+	const uint64_t general = q->offload.tx_mask | RTE_MBUF_F_TX_VLAN;
+	struct vhostx_chain *c = &b->chain[done->chains];
+	enum tx_result result = TX_SENT;
+	uint32_t len = m->pkt_len;
+	uint16_t chains = 1;
+
+	if (tx_is_segs(c, m, general, s->hdr_len))
+		tx_copy_segs(c, m, s->hdr_len);
+	else
+		result = tx_general(q, s, b, done->chains, n, m, &chains, &len);
+	done->mixed = true;
+	done->more = result == TX_MORE;
+	if (unlikely(done->more))
+		return;
+	done->chains += chains;
+	done->packets += result != TX_RETRY;
+	if (unlikely(result != TX_SENT))
+		return;
+	count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), len);
+	q->count.packets++;
+	q->count.bytes += len;
 }
 
 static __rte_always_inline struct tx_done
 tx_move(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t n,
 	struct rte_mbuf **pkts, uint16_t nb, const struct rte_mempool *pool)
 {
-	const uint32_t hdr_len = s->hdr_len;
-	const uint64_t general = q->offload.tx_mask | RTE_MBUF_F_TX_VLAN;
 	struct tx_done done = { 0 };
-	uint64_t sent = 0, bytes = 0;
+	uint64_t mixed = 0;
 
-	while (done.packets < nb && done.chains < n) {
-		struct vhostx_chain *c = &b->chain[done.chains];
-		const struct rte_mbuf *m = pkts[done.packets];
-		enum tx_result result = TX_SENT;
-		uint32_t len = m->data_len;
-		uint16_t chains = 1;
+	for (;;) {
+		const uint16_t most = RTE_MIN(nb - done.packets, n - done.chains);
+		const uint16_t run = tx_take_common(q, s, &b->chain[done.chains], &pkts[done.packets], most, pool, &mixed);
 
-		if (likely(c->shape == VHOSTX_SINGLE && m->nb_segs == 1 && (m->ol_flags & general) == 0 &&
-				c->len >= len + hdr_len)) {
-			tx_copy(c, m, hdr_len);
-			done.mixed |= !tx_is_plain(m, pool);
-		} else if (tx_is_segs(c, m, general, hdr_len)) {
-			tx_copy_segs(c, m, hdr_len);
-			len = m->pkt_len;
-			done.mixed = true;
-		} else {
-			result = tx_general(q, s, b, done.chains, n, m, &chains, &len);
-			done.mixed = true;
-		}
-		if (unlikely(result == TX_MORE)) {
-			done.more = true;
+		done.packets += run;
+		done.chains += run;
+		if (likely(run == most))
 			break;
-		}
-		done.chains += chains;
-		done.packets += result != TX_RETRY;
-		if (likely(result == TX_SENT)) {
-			count_packet(&q->count, m, rte_pktmbuf_mtod(m, const uint8_t *), len);
-			sent++;
-			bytes += len;
-		}
+		tx_take_other(q, s, b, n, pkts[done.packets], &done);
+		if (unlikely(done.more))
+			break;
 	}
-	q->count.packets += sent;
-	q->count.bytes += bytes;
+	done.mixed |= mixed != 0;
 	return done;
 }
 
