@@ -50,7 +50,7 @@ rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb)
 	const uint32_t bursts = q->bursts;
 	const struct vhostx_snapshot *s = vhostx_queue_enter(q);
 
-	if (s == NULL || s->zc != NULL || !ring_is_empty(s) || unlikely(q->rarp != 0))
+	if (s == NULL || (s->zc != NULL && s->zc->out != 0) || !ring_is_empty(s) || unlikely(q->rarp != 0))
 		return rx_serve(q, s, pkts, nb);
 	vhostx_queue_leave_from(q, bursts);
 	return 0;
