@@ -72,7 +72,7 @@ report "guest/ includes nothing of the driver" < <(
 report "only user/sock*.c uses sockets" < <(
     all_but "user/sock[a-z_]*.c" | code |
         calls 'socket|socketpair|bind|listen|accept4?|connect|shutdown|send(to|m?msg)?|recv(from|m?msg)?|[gs]etsockopt')
-report "only mem/region.c, mem/unmap.c and mem/view.c map memory" < <(all_but "mem/\(region\|unmap\|view\).c" | code | calls 'mmap|munmap|mremap')
+report "only mem/map.c, mem/unmap.c and mem/view.c map memory" < <(all_but "mem/\(map\|unmap\|view\).c" | code | calls 'mmap|munmap|mremap')
 report "only ring/notify.h writes eventfds" < <(all_but ring/notify.h | code | calls 'write|writev|eventfd_write')
 
 [ "$broken" -eq 0 ] && echo "layers: as they should be"

@@ -173,7 +173,7 @@ memory_of(unsigned int nr, uint64_t size)
 			.mmap_offset = i * size };
 		fds[i] = fd;
 	}
-	assert_int_equal(vhostx_mem_build(desc, fds, nr, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, nr, NULL, false, &mem, &why), 0);
 	close(fd);
 	return mem;
 }

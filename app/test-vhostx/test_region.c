@@ -6,80 +6,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "mem/clock.h"
-#include "mem/region.h"
-#include "open_files.h"
-
-#define PAGE 4096u
-
-static unsigned int files_before;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	files_before = files_open();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	return vhostx_map_count() == 0 && files_open() == files_before ? 0 : -1;
-}
-
-/** A file of @a size bytes, each page filled with its number. */
-static int
-file_of(uint64_t size)
-{
-	const int fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	uint8_t page[PAGE];
-
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, size), 0);
-	for (uint64_t i = 0; i < size / PAGE && i < 16; i++) {
-		memset(page, i, sizeof(page));
-		assert_int_equal(pwrite(fd, page, sizeof(page), i * PAGE), sizeof(page));
-	}
-	return fd;
-}
-
-/** A region at @a gpa; its user address is @a gpa beside a constant, its file's offset 0. */
-static struct vhostx_region_desc
-region_at(uint64_t gpa, uint64_t size)
-{
-	return (struct vhostx_region_desc) {
-		.gpa = gpa, .size = size, .uva = 0x700000000000 + gpa,
-	};
-}
-
-/** A table of one region, all of it in one file. */
-static struct vhostx_mem *
-table_of(uint64_t gpa, uint64_t size)
-{
-	const struct vhostx_region_desc desc = region_at(gpa, size);
-	const int fd = file_of(size);
-	struct vhostx_mem *mem = NULL;
-	const char *why = NULL;
-
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why), 0);
-	close(fd);
-	return mem;
-}
+#include "test_region_rig.h"
 
 /** Building @a nr regions of files of @a file_size bytes fails with @a err and says @a text. */
 static void
@@ -93,7 +31,7 @@ assert_refused(const struct vhostx_region_desc *desc, unsigned int nr, uint64_t 
 
 	for (unsigned int i = 0; i < nr; i++)
 		fds[i] = fd;
-	assert_int_equal(vhostx_mem_build(desc, fds, nr, NULL, &mem, &why), err);
+	assert_int_equal(vhostx_mem_build(desc, fds, nr, NULL, false, &mem, &why), err);
 	assert_null(mem);
 	assert_non_null(why);
 	if (strstr(why, text) == NULL)
@@ -141,7 +79,7 @@ test_region_takes_the_last_address(void **state)
 	uint64_t run = 0;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why), 0);
 	close(fd);
 	assert_non_null(vhostx_mem_va(mem, &hint, UINT64_MAX, &run));
 	assert_int_equal(run, 1);
@@ -174,7 +112,7 @@ test_region_refuses_overlaps(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < RTE_DIM(pairs); i++)
 		assert_refused(pairs[i], 2, 2 * PAGE, -EINVAL, "overlap");
-	assert_int_equal(vhostx_mem_build(apart, fds, 2, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(apart, fds, 2, NULL, false, &mem, &why), 0);
 	vhostx_mem_free(mem);
 	close(fd);
 }
@@ -196,44 +134,13 @@ test_region_refuses_more_than_the_slots(void **state)
 	for (unsigned int i = 0; i < RTE_DIM(fds); i++)
 		fds[i] = fd;
 	assert_refused(desc, RTE_DIM(desc), PAGE, -EINVAL, "more than 509");
-	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, false, &mem, &why), 0);
 	assert_int_equal(vhostx_map_count(), VHOSTX_MEM_SLOTS);
-	assert_int_equal(vhostx_mem_add(mem, &more, fd, &none, &why), -EINVAL);
+	assert_int_equal(vhostx_mem_add(mem, &more, fd, false, &none, &why), -EINVAL);
 	assert_non_null(strstr(why, "more than 509"));
 	assert_null(none);
 	vhostx_mem_free(mem);
 	close(fd);
-}
-
-static void
-test_region_refuses_files_that_are_no_memory(void **state)
-{
-	const struct vhostx_region_desc desc = region_at(0, PAGE);
-	struct vhostx_mem *mem = NULL;
-	const char *why = NULL;
-	int fds[4], sealed, bad = -1;
-	char path[32];
-
-	(void)state;
-	fds[0] = eventfd(0, EFD_CLOEXEC);
-	assert_int_equal(pipe(&fds[1]), 0);
-	for (unsigned int i = 0; i < 3; i++) {
-		assert_int_equal(vhostx_mem_build(&desc, &fds[i], 1, NULL, &mem, &why), -EINVAL);
-		assert_non_null(strstr(why, "not in a file"));
-		close(fds[i]);
-	}
-	assert_int_equal(vhostx_mem_build(&desc, &bad, 1, NULL, &mem, &why), -EBADF);
-	sealed = file_of(PAGE);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", sealed);
-	fds[0] = open(path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(vhostx_mem_build(&desc, &fds[0], 1, NULL, &mem, &why), -EACCES);
-	assert_non_null(strstr(why, "share=on"));
-	assert_int_equal(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE), 0);
-	assert_int_equal(vhostx_mem_build(&desc, &sealed, 1, NULL, &mem, &why), -EACCES);
-	assert_non_null(strstr(why, "share=on"));
-	close(fds[0]);
-	close(sealed);
-	assert_null(mem);
 }
 
 static void
@@ -249,7 +156,7 @@ test_region_reports_what_mmap_says(void **state)
 	assert_refused(&huge, 1, (uint64_t)1 << 60, -ENOMEM, "no room");
 	/* A device has no size to check; this one cannot be mapped. */
 	assert_true(fd >= 0);
-	assert_int_equal(vhostx_mem_build(&small, &fd, 1, NULL, &mem, &why), -ENODEV);
+	assert_int_equal(vhostx_mem_build(&small, &fd, 1, NULL, false, &mem, &why), -ENODEV);
 	assert_non_null(strstr(why, "cannot be mapped"));
 	close(fd);
 }
@@ -322,7 +229,7 @@ test_region_shares_bytes_with_the_file(void **state)
 	uint8_t *va, byte = 0;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why), 0);
 	va = vhostx_mem_va(mem, &hint, 0x123, &run);
 	assert_non_null(va);
 	assert_int_equal(run, PAGE);
@@ -346,9 +253,9 @@ test_region_new_table_takes_mappings_over(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(desc, fds, 2, NULL, &old, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, 2, NULL, false, &old, &why), 0);
 	desc[1].mmap_offset = PAGE;
-	assert_int_equal(vhostx_mem_build(desc, fds, 2, old, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, 2, old, false, &mem, &why), 0);
 	assert_int_equal(vhostx_map_count(), 3);
 	assert_ptr_equal(mem->range[0].va, old->range[0].va);
 	assert_ptr_not_equal(mem->range[1].va, old->range[1].va);
@@ -375,12 +282,16 @@ test_region_maps_again_what_differs(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(&was, &fd, 1, NULL, &old, &why), 0);
+	assert_int_equal(vhostx_mem_build(&was, &fd, 1, NULL, false, &old, &why), 0);
 	for (unsigned int i = 0; i < RTE_DIM(now); i++) {
 		const int *file = i == RTE_DIM(now) - 1 ? &other : &fd;
 
-		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, &mem, &why), 0);
+		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, true, &mem, &why), 0);
 		assert_int_equal(vhostx_map_count(), 2);
+		vhostx_mem_free(mem);
+		/* The same bytes at other addresses of the guest are shared. */
+		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, false, &mem, &why), 0);
+		assert_int_equal(vhostx_map_count(), i == 0 || i == 2 ? 1 : 2);
 		vhostx_mem_free(mem);
 	}
 	vhostx_mem_free(old);
@@ -397,7 +308,7 @@ test_region_add_and_remove(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(one, &low, fd, &two, &why), 0);
+	assert_int_equal(vhostx_mem_add(one, &low, fd, false, &two, &why), 0);
 	close(fd);
 	assert_int_equal(two->nr, 2);
 	assert_int_equal(two->range[0].gpa, 0x1000);
@@ -424,7 +335,7 @@ test_region_add_to_nothing(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(NULL, &desc, fd, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_add(NULL, &desc, fd, false, &mem, &why), 0);
 	assert_int_equal(mem->nr, 1);
 	vhostx_mem_free(mem);
 	close(fd);
@@ -439,7 +350,7 @@ test_region_failed_add_leaves_the_old(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(old, &same, fd, &mem, &why), -EINVAL);
+	assert_int_equal(vhostx_mem_add(old, &same, fd, false, &mem, &why), -EINVAL);
 	assert_null(mem);
 	assert_int_equal(vhostx_map_count(), 1);
 	assert_int_equal(old->range[0].va[0], 0);
@@ -486,82 +397,6 @@ test_region_held_mapping_outlives_its_table(void **state)
 	assert_int_equal(vhostx_map_count(), 0);
 }
 
-static void
-test_region_last_put_unmaps(void **state)
-{
-	struct vhostx_mem *mem = table_of(0, PAGE);
-	uint8_t *va = mem->range[0].va;
-	unsigned char resident;
-
-	(void)state;
-	assert_int_equal(mincore(va, PAGE, &resident), 0);
-	vhostx_mem_free(mem);
-	assert_int_equal(mincore(va, PAGE, &resident), -1);
-	assert_int_equal(errno, ENOMEM);
-	vhostx_mem_free(NULL);
-}
-
-#define LARGE ((uint64_t)256 << 20)
-
-/* Use a page of each; microseconds that it then takes to do this with them. */
-static uint64_t
-time_of_end(uint8_t *va, void (*end)(void *), void *arg)
-{
-	uint64_t start;
-
-	for (uint64_t i = 0; i < LARGE; i += PAGE)
-		va[i] = 1;
-	start = vhostx_now_us();
-	end(arg);
-	return vhostx_now_us() - start;
-}
-
-static void
-end_plain(void *va)
-{
-	munmap(va, LARGE);
-}
-
-static void
-end_table(void *mem)
-{
-	vhostx_mem_free(mem);
-}
-
-/* The control thread lets go of a guest, and has others to serve. */
-static void
-test_region_regress_large_mapping_keeps_nobody(void **state)
-{
-	bool quick = false;
-
-	(void)state;
-#ifdef __SANITIZE_THREAD__
-	skip(); /* its shadow takes gigabytes */
-#endif
-	/* Three times: the processor may be taken away in between. */
-	for (int i = 0; i < 3 && !quick; i++) {
-		const int fd = file_of(LARGE);
-		void *plain = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		const struct vhostx_region_desc desc = { .size = LARGE };
-		const uint64_t deadline = vhostx_now_us() + 30000000;
-		struct vhostx_mem *mem = NULL;
-		const char *why = NULL;
-		uint64_t whole, ours;
-
-		assert_ptr_not_equal(plain, MAP_FAILED);
-		whole = time_of_end(plain, end_plain, plain);
-		assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why), 0);
-		ours = time_of_end(mem->range[0].va, end_table, mem);
-		while (vhostx_map_count() != 0 && vhostx_now_us() < deadline)
-			sched_yield();
-		assert_int_equal(vhostx_map_count(), 0);
-		close(fd);
-		print_message("%ju us, %ju us if all is done at once\n", (uintmax_t)ours, (uintmax_t)whole);
-		quick = ours < whole / 2;
-	}
-	assert_true(quick);
-}
-
 /* --- translation ------------------------------------------------------------------------------ */
 
 static void
@@ -573,7 +408,7 @@ test_region_empty_table_holds_nothing(void **state)
 	uint64_t run = 0;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(NULL, NULL, 0, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(NULL, NULL, 0, NULL, false, &mem, &why), 0);
 	assert_null(vhostx_mem_va(mem, &hint, 0, &run));
 	assert_null(vhostx_mem_va(mem, &hint, UINT64_MAX, &run));
 	assert_null(vhostx_mem_from_uva(mem, 0, 1));
@@ -601,7 +436,7 @@ table_full(void)
 		gpa += d->size + i % 4 * 16;
 		fds[i] = fd;
 	}
-	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, false, &mem, &why), 0);
 	close(fd);
 	return mem;
 }
@@ -679,7 +514,7 @@ test_region_lookup_with_holes(void **state)
 	for (size_t i = 0; i < sizeof(gpa) / sizeof(gpa[0]); i++) {
 		desc = region_at(gpa[i], PAGE);
 		desc.uva = 0x10000 + i * PAGE;
-		assert_int_equal(vhostx_mem_add(mem, &desc, fd, &next, &why), 0);
+		assert_int_equal(vhostx_mem_add(mem, &desc, fd, false, &next, &why), 0);
 		vhostx_mem_free(mem);
 		mem = next;
 		assert_lookup_is_naive(mem);
@@ -727,7 +562,7 @@ test_region_finds_guest_address(void **state)
 	uint64_t run;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(one, &low, fd, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_add(one, &low, fd, false, &mem, &why), 0);
 	for (uint32_t i = 0; i < 2; i++) {
 		const uint8_t *va = mem->range[i].va;
 
@@ -744,34 +579,6 @@ test_region_finds_guest_address(void **state)
 	close(fd);
 }
 
-/* A process that has locked its memory, as testpmd: mapping took the time, and the memory, of every page. */
-static void
-test_region_regress_locked_process(void **state)
-{
-	const uint64_t size = 64 << 20;
-	const int fd = memfd_create("guest", MFD_CLOEXEC);
-	const struct vhostx_region_desc desc = region_at(0, size);
-	struct vhostx_mem *mem = NULL;
-	const char *why = NULL;
-	struct stat st;
-	int ret;
-
-	(void)state;
-	assert_int_equal(ftruncate(fd, size), 0);
-	if (mlockall(MCL_FUTURE) != 0) {
-		close(fd);
-		skip();
-	}
-	ret = vhostx_mem_build(&desc, &fd, 1, NULL, &mem, &why);
-	munlockall();
-	assert_int_equal(ret, 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_blocks, 0);
-	mem->range[0].va[size - 1] = 1;
-	vhostx_mem_free(mem);
-	close(fd);
-}
-
 int
 main(void)
 {
@@ -780,7 +587,6 @@ main(void)
 		CASE(takes_the_last_address),
 		CASE(refuses_overlaps),
 		CASE(refuses_more_than_the_slots),
-		CASE(refuses_files_that_are_no_memory),
 		CASE(reports_what_mmap_says),
 		CASE(failure_gives_earlier_regions_back),
 		CASE(regress_cve_2018_1059),
@@ -789,14 +595,11 @@ main(void)
 		CASE(new_table_takes_mappings_over),
 		CASE(maps_again_what_differs),
 		CASE(finds_guest_address),
-		CASE(regress_locked_process),
 		CASE(add_and_remove),
 		CASE(add_to_nothing),
 		CASE(failed_add_leaves_the_old),
 		CASE(remove_needs_all_three_to_match),
 		CASE(held_mapping_outlives_its_table),
-		CASE(last_put_unmaps),
-		CASE(regress_large_mapping_keeps_nobody),
 		CASE(empty_table_holds_nothing),
 		CASE(lookup_is_as_naive_lookup),
 		CASE(lookup_with_holes),

@@ -1,196 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Guest memory: mappings that are counted by reference, and the tables that translate addresses.
+ * Guest memory: tables of regions, and how they translate addresses.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#include <linux/magic.h>
-#include <linux/memfd.h>
 #include <linux/mempolicy.h>
 
 #include <rte_bitops.h>
 
-#include "dma.h"
 #include "region.h"
-#include "unmap.h"
-
-struct vhostx_map {
-	uint32_t refs;                 /* atomic; by every holder */
-	uint32_t adds;                 /* how often the front-end added it; tables of one front-end */
-	struct vhostx_region_desc desc; /* constant, like all that follows: what was mapped */
-	dev_t dev;                     /* the file: with ino what tells it from others */
-	ino_t ino;
-	void *addr;                    /* what mmap returned */
-	size_t len;                    /* bytes from addr that are mapped */
-	uint8_t *va;                   /* the region's first byte, at or after addr */
-	bool sealed;                   /* the file cannot shrink: no access can raise SIGBUS */
-	bool hugetlbfs;                /* the file is there */
-	size_t page;                   /* bytes, of the file */
-	struct vhostx_dma *dma;        /* what devices know of it; NULL: nothing; the cold side's */
-	const char *no_dma;            /* why they may not; NULL: nobody asked, or they may */
-};
-
-/* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
-static unsigned int map_live;
-
-/* --- one mapping ------------------------------------------------------------------------------ */
-
-/* The unit that the file's mappings come in: the page, on hugetlbfs the huge page. */
-static uint64_t
-map_align(const struct stat *st)
-{
-	const uint64_t page = sysconf(_SC_PAGESIZE);
-	const uint64_t block = st->st_blksize;
-
-	return block > page && (block & (block - 1)) == 0 ? block : page;
-}
-
-/*
- * Does the file hold the whole region? A byte past its end would raise SIGBUS in the poller.
- * Devices (device-DAX) have no size; anything else that is no regular file is no memory either.
- */
-static int
-map_check_file(const struct vhostx_region_desc *desc, const struct stat *st, const char **why)
-{
-	if (S_ISCHR(st->st_mode))
-		return 0;
-	if (!S_ISREG(st->st_mode)) {
-		*why = "guest memory is not in a file that can be mapped; use memfd or hugetlbfs";
-		return -EINVAL;
-	}
-	if (desc->mmap_offset <= (uint64_t)st->st_size &&
-			desc->size <= (uint64_t)st->st_size - desc->mmap_offset)
-		return 0;
-	*why = "guest memory is smaller than the front-end says; "
-		"give the file behind it its full size";
-	return -EINVAL;
-}
-
-static const char *
-map_why(int err)
-{
-	switch (err) {
-	case EACCES:
-	case EPERM:
-		return "guest memory is not shared; start QEMU with share=on";
-	case ENOMEM:
-		return "no room to map guest memory; raise the limits of this process "
-			"(vm.max_map_count, ulimit -v) or give hugetlbfs more pages";
-	default:
-		return "guest memory cannot be mapped; use memfd or hugetlbfs";
-	}
-}
-
-static bool
-map_is_same(const struct vhostx_map *map, const struct vhostx_region_desc *desc,
-	const struct stat *st)
-{
-	return map->desc.gpa == desc->gpa && map->desc.uva == desc->uva &&
-		map->desc.size == desc->size && map->desc.mmap_offset == desc->mmap_offset &&
-		map->dev == st->st_dev && map->ino == st->st_ino;
-}
-
-/* Mappings as large as that begin at a border of that: the EAL describes them in few pieces. */
-#define MAP_BORDER ((size_t)2 << 20)
-
-/* Addresses for a mapping that begins at a border; NULL: any will do. */
-static void *
-map_reserve(size_t len, uint64_t align)
-{
-	const size_t room = len + MAP_BORDER;
-	uint8_t *addr, *at;
-
-	if (len < MAP_BORDER || align >= MAP_BORDER)
-		return NULL;
-	addr = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (addr == MAP_FAILED)
-		return NULL;
-	at = RTE_PTR_ALIGN_CEIL(addr, MAP_BORDER);
-	if (at != addr)
-		munmap(addr, at - addr);
-	munmap(at + len, MAP_BORDER - (at - addr));
-	return at;
-}
-
-/*
- * Map a shared file. In a process that has locked its memory (mlockall(MCL_FUTURE), as testpmd does), mmap would
- * bring every page in before it returns: seconds for a large guest, for which all ports wait, and all memory of the
- * machine for a front-end that lies with a sparse file. Pages without access are not brought in.
- */
-static void *
-map_open(int fd, uint64_t start, size_t len, uint64_t align)
-{
-	void *place = map_reserve(len, align);
-	void *addr = mmap(place, len, PROT_NONE, MAP_SHARED | (place == NULL ? 0 : MAP_FIXED), fd, start);
-	int err = errno;
-
-	if (addr != MAP_FAILED) {
-		munlock(addr, len);
-		if (mprotect(addr, len, PROT_READ | PROT_WRITE) == 0)
-			return addr;
-		err = errno;
-		place = addr;
-	}
-	if (place != NULL)
-		munmap(place, len);
-	errno = err;
-	return MAP_FAILED;
-}
-
-/* Map a region whose description and file were checked. */
-static int
-map_create(const struct vhostx_region_desc *desc, int fd, const struct stat *st,
-	struct vhostx_map **out, const char **why)
-{
-	const uint64_t align = map_align(st);
-	const uint64_t start = RTE_ALIGN_FLOOR(desc->mmap_offset, align);
-	const uint64_t skip = desc->mmap_offset - start;
-	const int seals = fcntl(fd, F_GET_SEALS);
-	struct vhostx_map *map = calloc(1, sizeof(*map));
-	struct statfs fs;
-	int err;
-
-	if (map == NULL) {
-		*why = "out of memory";
-		return -ENOMEM;
-	}
-	map->len = RTE_ALIGN_CEIL(skip + desc->size, align);
-	map->addr = map_open(fd, start, map->len, align);
-	if (map->addr == MAP_FAILED) {
-		err = errno;
-		*why = map_why(err);
-		free(map);
-		return -err;
-	}
-	map->refs = 1;
-	map->adds = 1;
-	map->desc = *desc;
-	map->dev = st->st_dev;
-	map->ino = st->st_ino;
-	map->va = (uint8_t *)map->addr + skip;
-	map->sealed = seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
-	map->hugetlbfs = fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
-	map->page = align;
-	__atomic_fetch_add(&map_live, 1, __ATOMIC_RELAXED);
-	*out = map;
-	return 0;
-}
-
-struct vhostx_map *
-vhostx_map_get(struct vhostx_map *map)
-{
-	/* Whoever takes a reference has one, or a table that has: no ordering is needed. */
-	__atomic_fetch_add(&map->refs, 1, __ATOMIC_RELAXED);
-	return map;
-}
 
 /* --- a table under construction --------------------------------------------------------------- */
 
@@ -207,13 +31,15 @@ vhostx_mem_alloc(uint32_t room)
 	const uint32_t ranges = 2 * RTE_MAX(room, 1u);
 	const uint32_t buckets = mem_buckets(room);
 	struct vhostx_mem *mem = calloc(1, sizeof(*mem) + ranges * sizeof(mem->range[0]) +
-		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0])) + (buckets + 1) * sizeof(mem->piece[0]));
+		room * (sizeof(mem->uva[0]) + sizeof(mem->map[0]) + sizeof(mem->adds[0])) +
+		(buckets + 1) * sizeof(mem->piece[0]));
 
 	if (mem == NULL)
 		return NULL;
 	mem->uva = (uint64_t *)&mem->range[ranges];
 	mem->map = (struct vhostx_map **)&mem->uva[room];
-	mem->piece = (uint16_t *)&mem->map[room];
+	mem->adds = (uint32_t *)&mem->map[room];
+	mem->piece = (uint16_t *)&mem->adds[room];
 	return mem;
 }
 
@@ -269,22 +95,43 @@ vhostx_mem_index(struct vhostx_mem *mem)
 		mem->range[i] = (struct vhostx_range){ .gpa = UINT64_MAX };
 }
 
-/* Put a reference to @a map, which becomes the table's, in the place that its gpa asks for. */
+/* Put a region in the place that its gpa asks for; the reference to @a map becomes the table's. */
 static void
-mem_insert(struct vhostx_mem *mem, struct vhostx_map *map)
+mem_insert(struct vhostx_mem *mem, uint64_t gpa, uint64_t size, uint64_t uva, uint32_t adds, struct vhostx_map *map)
 {
 	uint32_t i = mem->nr++;
 
-	for (; i > 0 && mem->range[i - 1].gpa > map->desc.gpa; i--) {
+	for (; i > 0 && mem->range[i - 1].gpa > gpa; i--) {
 		mem->range[i] = mem->range[i - 1];
 		mem->uva[i] = mem->uva[i - 1];
 		mem->map[i] = mem->map[i - 1];
+		mem->adds[i] = mem->adds[i - 1];
 	}
-	mem->range[i] = (struct vhostx_range) {
-		.gpa = map->desc.gpa, .size = map->desc.size, .va = map->va,
-	};
-	mem->uva[i] = map->desc.uva;
+	mem->range[i] = (struct vhostx_range){ .gpa = gpa, .size = size, .va = vhostx_map_va(map) };
+	mem->uva[i] = uva;
 	mem->map[i] = map;
+	mem->adds[i] = adds;
+}
+
+/*
+ * Does the file hold the whole region? A byte past its end would raise SIGBUS in the poller.
+ * Devices (device-DAX) have no size; anything else that is no regular file is no memory either.
+ */
+static int
+mem_check_file(const struct vhostx_region_desc *desc, const struct stat *st, const char **why)
+{
+	if (S_ISCHR(st->st_mode))
+		return 0;
+	if (!S_ISREG(st->st_mode)) {
+		*why = "guest memory is not in a file that can be mapped; use memfd or hugetlbfs";
+		return -EINVAL;
+	}
+	if (desc->mmap_offset <= (uint64_t)st->st_size &&
+			desc->size <= (uint64_t)st->st_size - desc->mmap_offset)
+		return 0;
+	*why = "guest memory is smaller than the front-end says; "
+		"give the file behind it its full size";
+	return -EINVAL;
 }
 
 /* Do two spans of addresses, neither empty nor wrapping, share a byte? */
@@ -306,7 +153,7 @@ mem_check(const struct vhostx_mem *mem, const struct vhostx_region_desc *desc, c
 		*why = "a memory region goes past the last address";
 		return -EINVAL;
 	}
-	/* Also keeps every sum of map_create() below 2^64. */
+	/* Also keeps every sum of map.c below 2^64. */
 	if (desc->size > INT64_MAX || desc->mmap_offset > INT64_MAX - desc->size) {
 		*why = "a memory region's offset and size are more than any file has";
 		return -EINVAL;
@@ -323,16 +170,48 @@ mem_check(const struct vhostx_mem *mem, const struct vhostx_region_desc *desc, c
 	return 0;
 }
 
-/* A reference to the mapping of this region in @a old, or NULL. */
-static struct vhostx_map *
-mem_reuse(const struct vhostx_mem *old, const struct vhostx_region_desc *desc,
-	const struct stat *st)
+/* Which region of @a old is this one, the same in every way? UINT32_MAX: none. */
+static uint32_t
+mem_same(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, const struct stat *st)
 {
 	for (uint32_t i = 0; old != NULL && i < old->nr; i++) {
-		if (map_is_same(old->map[i], desc, st))
-			return vhostx_map_get(old->map[i]);
+		if (old->range[i].gpa == desc->gpa && old->range[i].size == desc->size && old->uva[i] == desc->uva &&
+				vhostx_map_is(old->map[i], st, desc->mmap_offset, desc->size))
+			return i;
 	}
-	return NULL;
+	return UINT32_MAX;
+}
+
+/* Does the table have this mapping already? Two regions of a guest need addresses of their own: they are told by them. */
+static bool
+mem_has(const struct vhostx_mem *mem, const struct vhostx_map *map)
+{
+	for (uint32_t i = 0; i < mem->nr; i++) {
+		if (mem->map[i] == map)
+			return true;
+	}
+	return false;
+}
+
+/* A reference to the bytes of a region that was checked: those of @a old, of another port, or mapped anew. */
+static int
+mem_map(const struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd, const struct stat *st,
+	const struct vhostx_mem *old, bool own, struct vhostx_map **map, const char **why)
+{
+	const uint32_t same = mem_same(old, desc, st);
+	int ret;
+
+	if (same != UINT32_MAX && !(own && vhostx_map_is_shared(old->map[same]))) {
+		*map = vhostx_map_get(old->map[same]);
+		return 0;
+	}
+	if (!own) {
+		ret = vhostx_map_share(fd, st, desc->mmap_offset, desc->size, map, why);
+		if (ret != 0 || !mem_has(mem, *map))
+			return ret;
+		vhostx_map_put(*map);
+	}
+	return vhostx_map_own(fd, st, desc->mmap_offset, desc->size, map, why);
 }
 
 /* A table of what @a old has but region @a skip, with room for @a more; NULL: out of memory. */
@@ -344,15 +223,16 @@ mem_copy(const struct vhostx_mem *old, uint32_t skip, uint32_t more)
 
 	for (uint32_t i = 0; mem != NULL && i < nr; i++) {
 		if (i != skip)
-			mem_insert(mem, vhostx_map_get(old->map[i]));
+			mem_insert(mem, old->range[i].gpa, old->range[i].size, old->uva[i], old->adds[i],
+				vhostx_map_get(old->map[i]));
 	}
 	return mem;
 }
 
 /* Check one more region and add it to a table that has the room. */
 static int
-mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd,
-	const struct vhostx_mem *old, const char **why)
+mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd, const struct vhostx_mem *old,
+	bool own, const char **why)
 {
 	struct vhostx_map *map;
 	struct stat st;
@@ -365,14 +245,11 @@ mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd
 		*why = "the file of guest memory cannot be read";
 		return -errno;
 	}
-	ret = map_check_file(desc, &st, why);
-	if (ret != 0)
-		return ret;
-	map = mem_reuse(old, desc, &st);
-	if (map == NULL)
-		ret = map_create(desc, fd, &st, &map, why);
+	ret = mem_check_file(desc, &st, why);
 	if (ret == 0)
-		mem_insert(mem, map);
+		ret = mem_map(mem, desc, fd, &st, old, own, &map, why);
+	if (ret == 0)
+		mem_insert(mem, desc->gpa, desc->size, desc->uva, 1, map);
 	return ret;
 }
 
@@ -380,7 +257,7 @@ mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd
 
 int
 vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
-	const struct vhostx_mem *old, struct vhostx_mem **mem, const char **why)
+	const struct vhostx_mem *old, bool own, struct vhostx_mem **mem, const char **why)
 {
 	struct vhostx_mem *built;
 	int ret = 0;
@@ -395,7 +272,7 @@ vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned
 		return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < nr && ret == 0; i++)
-		ret = mem_append(built, &desc[i], fds[i], old, why);
+		ret = mem_append(built, &desc[i], fds[i], old, own, why);
 	if (ret != 0) {
 		vhostx_mem_free(built);
 		return ret;
@@ -406,32 +283,30 @@ vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned
 }
 
 int
-vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
+vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd, bool own,
 	struct vhostx_mem **mem, const char **why)
 {
 	const uint32_t nr = old == NULL ? 0 : old->nr;
-	struct vhostx_map *again = NULL;
+	uint32_t again = UINT32_MAX;
 	struct vhostx_mem *built;
 	struct stat st;
 	int ret = 0;
 
 	if (fstat(fd, &st) == 0)
-		again = mem_reuse(old, desc, &st);
-	if (again == NULL && nr == VHOSTX_MEM_SLOTS) {
+		again = mem_same(old, desc, &st);
+	if (again == UINT32_MAX && nr == VHOSTX_MEM_SLOTS) {
 		*why = "guest memory has more than " RTE_STR(VHOSTX_MEM_SLOTS) " regions";
 		return -EINVAL;
 	}
 	built = mem_copy(old, UINT32_MAX, 1);
 	if (built == NULL) {
 		*why = "out of memory";
-		ret = -ENOMEM;
-	} else if (again != NULL) {
-		again->adds++;
-	} else {
-		ret = mem_append(built, desc, fd, NULL, why);
+		return -ENOMEM;
 	}
-	if (again != NULL)
-		vhostx_map_put(again);
+	if (again != UINT32_MAX)
+		built->adds[again]++;
+	else
+		ret = mem_append(built, desc, fd, NULL, own, why);
 	if (ret != 0) {
 		vhostx_mem_free(built);
 		return ret;
@@ -457,14 +332,14 @@ vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc 
 		*why = "no memory region has this address and size";
 		return -ENOENT;
 	}
-	last = old->map[gone]->adds == 1;
+	last = old->adds[gone] == 1;
 	built = mem_copy(old, last ? gone : UINT32_MAX, 0);
 	if (built == NULL) {
 		*why = "out of memory";
 		return -ENOMEM;
 	}
 	if (!last)
-		old->map[gone]->adds--;
+		built->adds[gone]--;
 	vhostx_mem_index(built);
 	*mem = built;
 	return 0;
@@ -532,93 +407,14 @@ vhostx_mem_place(const struct vhostx_mem *mem, const void *va, struct vhostx_pla
 {
 	for (uint32_t i = 0; i < mem->nr; i++) {
 		const uint64_t off = (uintptr_t)va - (uintptr_t)mem->range[i].va;
-		const struct vhostx_map *map = mem->map[i];
 
 		if (off >= mem->range[i].size)
 			continue;
-		*place = (struct vhostx_place) {
-			.dev = map->dev, .ino = map->ino, .offset = map->desc.mmap_offset + off,
-		};
+		*place = vhostx_map_place(mem->map[i]);
+		place->offset += off;
 		return true;
 	}
 	return false;
-}
-
-int
-vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why)
-{
-	const struct vhostx_region_desc desc = { .size = size, .mmap_offset = offset };
-	struct stat st;
-	int ret;
-
-	if (fstat(fd, &st) != 0) {
-		*why = "the file cannot be read";
-		return -errno;
-	}
-	if (size == 0 || size > INT64_MAX || offset > INT64_MAX - size || !S_ISREG(st.st_mode) ||
-			offset + size > (uint64_t)st.st_size) {
-		*why = "the file is smaller than the front-end says, or cannot be mapped";
-		return -EINVAL;
-	}
-	ret = map_create(&desc, fd, &st, map, why);
-	if (ret != 0)
-		*why = "the file cannot be mapped";
-	return ret;
-}
-
-int
-vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why)
-{
-	const struct vhostx_dma_area area = {
-		.addr = map->addr, .len = map->len, .page = map->page, .hugetlbfs = map->hugetlbfs,
-	};
-	int ret = 0;
-
-	*dma = NULL;
-	if (map->no_dma != NULL) {
-		*why = map->no_dma;
-		return -ENOTSUP;
-	}
-	if (map->dma != NULL) {
-		ret = vhostx_dma_map(map->dma, why);
-	} else {
-		ret = vhostx_dma_register(&area, &map->dma, why);
-		if (ret != 0)
-			map->no_dma = *why;
-	}
-	if (ret == 0)
-		*dma = map->dma;
-	return ret;
-}
-
-void *
-vhostx_map_va(const struct vhostx_map *map)
-{
-	return map->va;
-}
-
-void *
-vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
-{
-	*len = map->len;
-	return map->addr;
-}
-
-void
-vhostx_map_put(struct vhostx_map *map)
-{
-	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
-	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
-	vhostx_dma_unregister(map->dma);
-	vhostx_unmap(map->addr, map->len, &map_live);
-	free(map);
-}
-
-unsigned int
-vhostx_map_count(void)
-{
-	return __atomic_load_n(&map_live, __ATOMIC_RELAXED);
 }
 
 /* --- translation ------------------------------------------------------------------------------ */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Guest memory: maps the regions of a front-end, looks addresses up, counts references.
- * The only caller of mmap and munmap.
+ * Guest memory: the regions of a front-end, in tables that translate addresses.
  */
 #ifndef VHOSTX_MEM_REGION_H
 #define VHOSTX_MEM_REGION_H
@@ -14,6 +13,8 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
+
+#include "map.h"
 
 /** Bytes of the smallest page that guest memory can have on any machine. */
 #define VHOSTX_PAGE 4096u
@@ -29,15 +30,6 @@ struct vhostx_region_desc {
 	uint64_t mmap_offset; /**< offset of the first byte in the file, bytes */
 };
 
-/**
- * One mapping of a file, counted by reference: held by each table that lists it and by
- * whatever lends its bytes out. It is unmapped when the last reference goes.
- */
-struct vhostx_map;
-
-/** What devices know of a mapping: dma.h. */
-struct vhostx_dma;
-
 /** The hot part of a region: what a burst needs to translate an address. */
 struct vhostx_range {
 	uint64_t gpa;  /**< first guest-physical address */
@@ -46,20 +38,6 @@ struct vhostx_range {
 };
 /* Bursts load all three at once. */
 static_assert(offsetof(struct vhostx_range, size) == 8 && offsetof(struct vhostx_range, va) == 16, "gpa, size, va");
-
-/** A byte of guest memory by the file that it is in: the same in every process that maps it. */
-struct vhostx_place {
-	uint64_t dev;    /**< st_dev */
-	uint64_t ino;    /**< st_ino */
-	uint64_t offset; /**< in the file, bytes */
-};
-
-/** Are two places one? */
-static inline bool
-vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
-{
-	return a->dev == b->dev && a->ino == b->ino && a->offset == b->offset;
-}
 
 /** Of a piece: ranges that begin at its first byte or before it, the first range of all in any case. */
 #define VHOSTX_PIECE_BEFORE 0xfffu
@@ -82,7 +60,8 @@ struct vhostx_mem {
 	uint64_t base;                   /**< where the first piece begins */
 	uint16_t *piece;                 /**< [nr_buckets + 1] VHOSTX_PIECE_* of each piece, and of what is after them */
 	uint64_t *uva;                   /**< [nr] front-end address of each range */
-	struct vhostx_map **map;         /**< [nr] the mapping behind each range */
+	struct vhostx_map **map;         /**< [nr] the mapping behind each range, a reference */
+	uint32_t *adds;                  /**< [nr] how often the front-end added each */
 	struct vhostx_range range[];     /**< [max(nr, 1)] sorted by gpa, then as many that no address is in */
 };
 
@@ -94,22 +73,24 @@ void vhostx_mem_index(struct vhostx_mem *mem);
 
 /**
  * Build a table from @a nr descriptions and as many files; mappings of @a old (may be NULL) that
- * have the same guest and user address, size, offset and file are taken over, not mapped again.
+ * have the same guest and user address, size, offset and file are taken over, not mapped again. Other bytes that
+ * another port has mapped are shared with it.
  *
  * The files stay the caller's. On error @a why (never NULL) gets a sentence for the log.
  *
+ * @param own  share nothing: for post-copy, where a port's memory has a userfaultfd of its own.
  * @return 0, -EINVAL (a size of 0, an address that wraps, an overlap, more than VHOSTX_MEM_SLOTS, a
  *   region larger than its file), -ENOMEM, or the -errno of fstat or mmap.
  */
 int vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
-	const struct vhostx_mem *old, struct vhostx_mem **mem, const char **why);
+	const struct vhostx_mem *old, bool own, struct vhostx_mem **mem, const char **why);
 
 /**
  * Build a table of @a old (may be NULL) plus one region; errors as vhostx_mem_build(). A region that is
  * in it already, the same in every way, is counted: QEMU up to 8.0 adds, and removes, each region once a
  * queue pair.
  */
-int vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
+int vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd, bool own,
 	struct vhostx_mem **mem, const char **why);
 
 /**
@@ -126,45 +107,11 @@ void vhostx_mem_free(struct vhostx_mem *mem);
 /** Take one more reference to the mapping behind @a va (an address inside the table), or NULL. */
 struct vhostx_map *vhostx_mem_hold(const struct vhostx_mem *mem, const void *va);
 
-/** Take one more reference, as any holder of one may. @return @a map. */
-struct vhostx_map *vhostx_map_get(struct vhostx_map *map);
-
-/** The pages that @a map has, whole ones: where they begin, and in @a len how many bytes they are. */
-void *vhostx_map_pages(const struct vhostx_map *map, uint64_t *len);
-
 /** Can @a len bytes at @a va, guest memory, be touched without waiting for them? false if nobody can tell. */
 bool vhostx_mem_is_here(const void *va, uint64_t len);
 
 /** The place of @a va. @return false if no region of the table has it. */
 bool vhostx_mem_place(const struct vhostx_mem *mem, const void *va, struct vhostx_place *place);
-
-/**
- * Map @a size bytes at @a offset of a file that is no guest memory; the file stays the caller's. The
- * reference is the caller's too.
- *
- * @param why  set to a sentence for the log on error.
- * @return 0, -EINVAL (no bytes, more than the file has, no file that can be mapped), -ENOMEM, or the -errno of
- *   fstat or mmap.
- */
-int vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why);
-
-/**
- * Register a mapping for devices, once; undone before it is unmapped. By the cold side: one thread at a time.
- *
- * @param dma  set to where devices see it, valid as long as the mapping; NULL on error.
- * @param why  set to a sentence for the log on error.
- * @return 0, or a -errno. What could not be registered is not tried again.
- */
-int vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why);
-
-/** Where the first byte that a mapping was asked for is in this process. */
-void *vhostx_map_va(const struct vhostx_map *map);
-
-/** Drop a reference; the last one unmaps. May be called from any thread. */
-void vhostx_map_put(struct vhostx_map *map);
-
-/** Mappings that exist in this process now (for tests and for leak checks). */
-unsigned int vhostx_map_count(void);
 
 /**
  * Translate a front-end address of @a len bytes that must lie in one region.

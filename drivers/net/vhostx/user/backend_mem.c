@@ -85,7 +85,7 @@ vhostx_handle_set_mem_table(struct backend_call *call)
 	for (uint32_t i = 0; i < memory->nr; i++)
 		desc[i] = backend_region(&memory->region[i]);
 	backend_answer(call);
-	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, &mem, &why);
+	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, call->be->listening, &mem, &why);
 	ret = backend_use_memory(call, ret, mem, why);
 	for (uint32_t i = 0; i < memory->nr && ret == 0 && call->answers; i++)
 		call->reply->payload.memory.region[i].uva = vhostx_postcopy_base(call->be, &memory->region[i]);
@@ -109,7 +109,7 @@ vhostx_handle_add_mem_reg(struct backend_call *call)
 	int ret;
 
 	backend_answer(call);
-	ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], &mem, &why);
+	ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], call->be->listening, &mem, &why);
 	ret = backend_use_memory(call, ret, mem, why);
 	if (ret == 0 && call->answers)
 		call->reply->payload.mem_reg.region.uva = vhostx_postcopy_base(call->be, region);

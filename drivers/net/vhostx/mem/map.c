@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Mappings of files: made once for all ports, counted by reference.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+#include <linux/memfd.h>
+
+#include <rte_common.h>
+
+#include "dma.h"
+#include "map.h"
+#include "unmap.h"
+
+struct vhostx_map {
+	TAILQ_ENTRY(vhostx_map) next;  /* of those that ports share; under map_lock */
+	uint32_t refs;                 /* atomic; by every holder */
+	bool shared;                   /* constant, like all that follows: it is in the list */
+	dev_t dev;                     /* the file: with ino what tells it from others */
+	ino_t ino;
+	uint64_t offset;               /* of the first byte that was asked for */
+	uint64_t size;                 /* bytes that were asked for */
+	void *addr;                    /* what mmap returned */
+	size_t len;                    /* bytes from addr that are mapped */
+	uint8_t *va;                   /* the first byte, at or after addr */
+	bool hugetlbfs;                /* the file is there */
+	size_t page;                   /* bytes, of the file */
+	pthread_mutex_t dma_lock;      /* of the rest */
+	struct vhostx_dma *dma;        /* what devices know of it; NULL: nothing */
+	const char *no_dma;            /* why they may not; NULL: nobody asked, or they may */
+};
+
+/* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
+static unsigned int map_live;
+
+/* Those that ports share. One whose last reference is gone is on its way out of the list. */
+static TAILQ_HEAD(, vhostx_map) map_list = TAILQ_HEAD_INITIALIZER(map_list);
+static pthread_mutex_t map_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* --- one mapping ------------------------------------------------------------------------------ */
+
+/* The unit that the file's mappings come in: the page, on hugetlbfs the huge page. */
+static uint64_t
+map_align(const struct stat *st)
+{
+	const uint64_t page = sysconf(_SC_PAGESIZE);
+	const uint64_t block = st->st_blksize;
+
+	return block > page && (block & (block - 1)) == 0 ? block : page;
+}
+
+static const char *
+map_why(int err)
+{
+	switch (err) {
+	case EACCES:
+	case EPERM:
+		return "guest memory is not shared; start QEMU with share=on";
+	case ENOMEM:
+		return "no room to map guest memory; raise the limits of this process "
+			"(vm.max_map_count, ulimit -v) or give hugetlbfs more pages";
+	default:
+		return "guest memory cannot be mapped; use memfd or hugetlbfs";
+	}
+}
+
+/* Mappings as large as that begin at a border of that: the EAL describes them in few pieces. */
+#define MAP_BORDER ((size_t)2 << 20)
+
+/* Addresses for a mapping that begins at a border; NULL: any will do. */
+static void *
+map_reserve(size_t len, uint64_t align)
+{
+	const size_t room = len + MAP_BORDER;
+	uint8_t *addr, *at;
+
+	if (len < MAP_BORDER || align >= MAP_BORDER)
+		return NULL;
+	addr = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (addr == MAP_FAILED)
+		return NULL;
+	at = RTE_PTR_ALIGN_CEIL(addr, MAP_BORDER);
+	if (at != addr)
+		munmap(addr, at - addr);
+	munmap(at + len, MAP_BORDER - (at - addr));
+	return at;
+}
+
+/*
+ * Map a shared file. In a process that has locked its memory (mlockall(MCL_FUTURE), as testpmd does), mmap would
+ * bring every page in before it returns: seconds for a large guest, for which all ports wait, and all memory of the
+ * machine for a front-end that lies with a sparse file. Pages without access are not brought in.
+ */
+static void *
+map_range(int fd, uint64_t start, size_t len, uint64_t align)
+{
+	void *place = map_reserve(len, align);
+	void *addr = mmap(place, len, PROT_NONE, MAP_SHARED | (place == NULL ? 0 : MAP_FIXED), fd, start);
+	int err = errno;
+
+	if (addr != MAP_FAILED) {
+		munlock(addr, len);
+		if (mprotect(addr, len, PROT_READ | PROT_WRITE) == 0)
+			return addr;
+		err = errno;
+		place = addr;
+	}
+	if (place != NULL)
+		munmap(place, len);
+	errno = err;
+	return MAP_FAILED;
+}
+
+static int
+map_create(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **out, const char **why)
+{
+	const uint64_t align = map_align(st);
+	const uint64_t start = RTE_ALIGN_FLOOR(offset, align);
+	struct vhostx_map *map = calloc(1, sizeof(*map));
+	struct statfs fs;
+	int err;
+
+	if (map == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	map->len = RTE_ALIGN_CEIL(offset - start + size, align);
+	map->addr = map_range(fd, start, map->len, align);
+	if (map->addr == MAP_FAILED) {
+		err = errno;
+		*why = map_why(err);
+		free(map);
+		return -err;
+	}
+	map->refs = 1;
+	map->dev = st->st_dev;
+	map->ino = st->st_ino;
+	map->offset = offset;
+	map->size = size;
+	map->va = (uint8_t *)map->addr + (offset - start);
+	map->hugetlbfs = fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+	map->page = align;
+	pthread_mutex_init(&map->dma_lock, NULL);
+	__atomic_fetch_add(&map_live, 1, __ATOMIC_RELAXED);
+	*out = map;
+	return 0;
+}
+
+/* --- those that ports share ------------------------------------------------------------------- */
+
+bool
+vhostx_map_is(const struct vhostx_map *map, const struct stat *st, uint64_t offset, uint64_t size)
+{
+	return map->dev == st->st_dev && map->ino == st->st_ino && map->offset == offset && map->size == size;
+}
+
+/* A reference, unless the last one is gone. */
+static bool
+map_get_live(struct vhostx_map *map)
+{
+	uint32_t refs = __atomic_load_n(&map->refs, __ATOMIC_RELAXED);
+
+	while (refs != 0) {
+		if (__atomic_compare_exchange_n(&map->refs, &refs, refs + 1, false, __ATOMIC_RELAXED,
+				__ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+/* A reference to the mapping of these bytes that ports share, or NULL. */
+static struct vhostx_map *
+map_find(const struct stat *st, uint64_t offset, uint64_t size)
+{
+	struct vhostx_map *map;
+
+	pthread_mutex_lock(&map_lock);
+	TAILQ_FOREACH(map, &map_list, next) {
+		if (vhostx_map_is(map, st, offset, size) && map_get_live(map))
+			break;
+	}
+	pthread_mutex_unlock(&map_lock);
+	return map;
+}
+
+/*
+ * May this file be mapped as well? The front-end may have been given it to read only, and another one's mapping would
+ * let it have written by us what it may not write.
+ */
+static int
+map_try(int fd, const struct stat *st, uint64_t offset, const char **why)
+{
+	const uint64_t align = map_align(st);
+	void *addr = map_range(fd, RTE_ALIGN_FLOOR(offset, align), align, align);
+	const int err = errno;
+
+	if (addr != MAP_FAILED) {
+		munmap(addr, align);
+		return 0;
+	}
+	*why = map_why(err);
+	return -err;
+}
+
+int
+vhostx_map_share(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **out,
+	const char **why)
+{
+	struct vhostx_map *map;
+	int ret;
+
+	/* Each time that a device is opened it may be other memory. */
+	if (!S_ISREG(st->st_mode))
+		return vhostx_map_own(fd, st, offset, size, out, why);
+	map = map_find(st, offset, size);
+	if (map != NULL) {
+		ret = map_try(fd, st, offset, why);
+		if (ret == 0)
+			*out = map;
+		else
+			vhostx_map_put(map);
+		return ret;
+	}
+	ret = map_create(fd, st, offset, size, &map, why);
+	if (ret != 0)
+		return ret;
+	map->shared = true;
+	pthread_mutex_lock(&map_lock);
+	TAILQ_INSERT_HEAD(&map_list, map, next);
+	pthread_mutex_unlock(&map_lock);
+	*out = map;
+	return 0;
+}
+
+int
+vhostx_map_own(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **map,
+	const char **why)
+{
+	return map_create(fd, st, offset, size, map, why);
+}
+
+/* --- of either kind --------------------------------------------------------------------------- */
+
+struct vhostx_map *
+vhostx_map_get(struct vhostx_map *map)
+{
+	/* Whoever takes a reference has one, or a table that has: no ordering is needed. */
+	__atomic_fetch_add(&map->refs, 1, __ATOMIC_RELAXED);
+	return map;
+}
+
+bool
+vhostx_map_is_shared(const struct vhostx_map *map)
+{
+	return map->shared;
+}
+
+struct vhostx_place
+vhostx_map_place(const struct vhostx_map *map)
+{
+	return (struct vhostx_place){ .dev = map->dev, .ino = map->ino, .offset = map->offset };
+}
+
+int
+vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map, const char **why)
+{
+	struct stat st;
+	int ret;
+
+	if (fstat(fd, &st) != 0) {
+		*why = "the file cannot be read";
+		return -errno;
+	}
+	if (size == 0 || size > INT64_MAX || offset > INT64_MAX - size || !S_ISREG(st.st_mode) ||
+			offset + size > (uint64_t)st.st_size) {
+		*why = "the file is smaller than the front-end says, or cannot be mapped";
+		return -EINVAL;
+	}
+	ret = map_create(fd, &st, offset, size, map, why);
+	if (ret != 0)
+		*why = "the file cannot be mapped";
+	return ret;
+}
+
+int
+vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why)
+{
+	const struct vhostx_dma_area area = {
+		.addr = map->addr, .len = map->len, .page = map->page, .hugetlbfs = map->hugetlbfs,
+	};
+	int ret;
+
+	*dma = NULL;
+	pthread_mutex_lock(&map->dma_lock);
+	if (map->no_dma != NULL) {
+		*why = map->no_dma;
+		ret = -ENOTSUP;
+	} else if (map->dma != NULL) {
+		ret = vhostx_dma_map(map->dma, why);
+	} else {
+		ret = vhostx_dma_register(&area, &map->dma, why);
+		if (ret != 0)
+			map->no_dma = *why;
+	}
+	if (ret == 0)
+		*dma = map->dma;
+	pthread_mutex_unlock(&map->dma_lock);
+	return ret;
+}
+
+void *
+vhostx_map_va(const struct vhostx_map *map)
+{
+	return map->va;
+}
+
+void *
+vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
+{
+	*len = map->len;
+	return map->addr;
+}
+
+void
+vhostx_map_put(struct vhostx_map *map)
+{
+	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
+	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	if (map->shared) {
+		pthread_mutex_lock(&map_lock);
+		TAILQ_REMOVE(&map_list, map, next);
+		pthread_mutex_unlock(&map_lock);
+	}
+	vhostx_dma_unregister(map->dma);
+	pthread_mutex_destroy(&map->dma_lock);
+	vhostx_unmap(map->addr, map->len, &map_live);
+	free(map);
+}
+
+unsigned int
+vhostx_map_count(void)
+{
+	return __atomic_load_n(&map_live, __ATOMIC_RELAXED);
+}
