@@ -16,12 +16,13 @@
 #include "vhostx_resume.h"
 
 /*
- * While something is out. Each tick takes its core from somebody, who finds his caches and his batches the worse for
- * it: there are as few as can keep the promise of 1 ms for a queue that is not polled any more.
+ * While something is out, a tick looks whether its queue is still polled, and gives back what is done if it is not. Each
+ * tick takes its core from somebody, who finds his caches and his batches the worse for it: there are as few as can keep
+ * the promise of 1 ms. A burst says when it was: what is done came back after that.
  */
-#define ZC_TICK_US 750u
-/* After a tick that found something done on a queue that was polled: is it still? */
-#define ZC_AGAIN_US 50u
+#define ZC_LEFT_US 800u
+/* Not sooner than this after another one. */
+#define ZC_SOON_US 50u
 /* While the front-end waits. */
 #define ZC_WAIT_US 400u
 /* Ticks without anything out after which the tick sleeps until a poller lends again. */
@@ -55,16 +56,14 @@ zc_is_published(const struct vhostx_port_ring *r)
 	return r->queue != NULL && r->queue->snap == &r->snap;
 }
 
-/* Is somebody polling the ring? As seen since the last tick. */
-static bool
-zc_is_polled(struct vhostx_port_ring *r)
+/* Microseconds since the table's ring was polled. */
+static uint32_t
+zc_unpolled_us(const struct vhostx_zc *zc)
 {
-	const uint32_t before = r->zc.bursts;
+	/* The poller's core may be ahead by a little. */
+	const int32_t units = vhostx_zc_now() - __atomic_load_n(&zc->polled, __ATOMIC_RELAXED);
 
-	if (!zc_is_published(r))
-		return false;
-	r->zc.bursts = __atomic_load_n(&r->queue->bursts, __ATOMIC_RELAXED);
-	return r->zc.bursts != before;
+	return RTE_MIN(vhostx_zc_us(RTE_MAX(units, 0)), (uint64_t)UINT32_MAX);
 }
 
 /* Give back what is done, taking the ring from its queue for the moment. */
@@ -403,31 +402,25 @@ zc_go_on(struct vhostx_port *port)
 
 /* --- the tick -------------------------------------------------------------------------------------- */
 
-/* What a tick found: of several rings, the greatest counts. */
-enum zc_found {
-	ZC_NOTHING, /* is out */
-	ZC_OUT,     /* something is, and nothing of it waits to be given back */
-	ZC_DONE,    /* something waits for the poller, who came by since the last tick, but may have left */
-};
-
-static enum zc_found
+/* One ring's part in a tick. @return when it is to be looked at again, microseconds; 0: nothing of it is out. */
+static uint32_t
 zc_tick_ring(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
-	bool polled;
+	uint32_t us;
 
 	if (r->zc.zc == NULL)
-		return ZC_NOTHING;
+		return 0;
 	vhostx_zc_trim(r->zc.zc);
 	if (zc_out(r->zc.zc) == 0)
-		return ZC_NOTHING;
-	polled = zc_is_polled(r);
+		return 0;
 	if (!vhostx_zc_has_done(r->zc.zc))
-		return ZC_OUT;
-	if (polled)
-		return ZC_DONE;
+		return ZC_LEFT_US;
+	us = zc_unpolled_us(r->zc.zc);
+	if (zc_is_published(r) && us < ZC_LEFT_US)
+		return RTE_MAX(ZC_LEFT_US - us, ZC_SOON_US);
 	zc_give(port, idx);
-	return ZC_OUT;
+	return ZC_LEFT_US;
 }
 
 /*
@@ -448,45 +441,44 @@ zc_may_sleep(struct vhostx_port *port)
 	return !out;
 }
 
-/* When to look again, microseconds; 0: when a poller tells. */
+/* When to tick again if the rings ask for @a us, microseconds; 0: when a poller tells. */
 static uint32_t
-zc_next(struct vhostx_port *port, enum zc_found found)
+zc_next(struct vhostx_port *port, uint32_t us)
 {
-	if (found != ZC_NOTHING || port->zc.wait != VHOSTX_ZC_NO_WAIT)
+	if (us != 0 || port->zc.wait != VHOSTX_ZC_NO_WAIT)
 		port->zc.quiet = 0;
 	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
 		return ZC_WAIT_US;
-	/* Once: whoever came by since is a poller at work. If he leaves now, the next tick sees him standing still. */
-	if (found == ZC_DONE && port->zc.pause_us != ZC_AGAIN_US)
-		return ZC_AGAIN_US;
-	if (found != ZC_NOTHING)
-		return ZC_TICK_US;
+	if (us != 0)
+		return us;
 	if (++port->zc.quiet < ZC_QUIET)
-		return ZC_TICK_US;
+		return ZC_LEFT_US;
 	if (!zc_may_sleep(port))
-		return ZC_TICK_US;
+		return ZC_LEFT_US;
 	if (port->zc.old == NULL)
 		return 0;
-	return RTE_MIN(RTE_MAX(port->zc.pause_us, ZC_TICK_US) * 2, ZC_OLD_US);
+	return RTE_MIN(RTE_MAX(port->zc.pause_us, ZC_LEFT_US) * 2, ZC_OLD_US);
 }
 
 static void
 zc_tick(void *arg)
 {
 	struct vhostx_port *port = arg;
-	enum zc_found found = ZC_NOTHING;
-	uint32_t us;
+	uint32_t us = 0;
 
 	pthread_mutex_lock(&port->lock);
 	if (port->zc.timer == NULL)
 		goto unlock;
-	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
-		found = RTE_MAX(found, zc_tick_ring(port, i));
+	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
+		const uint32_t again = zc_tick_ring(port, i);
+
+		us = us == 0 || (again != 0 && again < us) ? again : us;
+	}
 	zc_reap_old(port);
 	if (port->zc.wait != VHOSTX_ZC_NO_WAIT && (zc_awaited(port) == 0 ||
 			rte_get_tsc_cycles() >= port->zc.deadline))
 		zc_go_on(port);
-	us = zc_next(port, found);
+	us = zc_next(port, us);
 	port->zc.pause_us = us;
 	if (port->closed && port->zc.old == NULL) {
 		vhostx_loop_del(port->zc.timer);
@@ -504,8 +496,8 @@ vhostx_zc_wake(struct vhostx_port *port)
 	if (port->zc.timer == NULL)
 		return;
 	port->zc.quiet = 0;
-	if (port->zc.pause_us == 0 || port->zc.pause_us > ZC_TICK_US)
-		zc_arm(port, ZC_TICK_US);
+	if (port->zc.pause_us == 0 || port->zc.pause_us > ZC_LEFT_US)
+		zc_arm(port, ZC_LEFT_US);
 }
 
 /* --- the port -------------------------------------------------------------------------------------- */
@@ -577,8 +569,7 @@ vhostx_zc_longest_us(const struct vhostx_port *port)
 		if (zc != NULL)
 			longest = RTE_MAX(longest, __atomic_load_n(&zc->longest, __ATOMIC_RELAXED));
 	}
-	/* Without the EAL there are no cycles a second, but nothing was out either. */
-	return longest == 0 ? 0 : (longest << VHOSTX_ZC_CLOCK_SHIFT) / (rte_get_tsc_hz() / 1000000);
+	return vhostx_zc_us(longest);
 }
 
 void

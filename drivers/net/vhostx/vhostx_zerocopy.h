@@ -24,7 +24,6 @@ struct vhostx_port;
 struct vhostx_zc_ring {
 	struct vhostx_zc *zc;      /**< the table of the ring's life; NULL: none yet */
 	struct vhostx_snapshot at; /**< where its slots are given back to; valid while zc is there */
-	uint32_t bursts;           /**< of the queue at the last tick */
 	uint32_t nr_old;           /**< tables of its earlier lives that are not back yet */
 };
 

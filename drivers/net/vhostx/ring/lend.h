@@ -24,6 +24,14 @@ vhostx_zc_now(void)
 	return rte_rdtsc() >> VHOSTX_ZC_CLOCK_SHIFT;
 }
 
+/** The same in microseconds. */
+static inline uint64_t
+vhostx_zc_us(uint64_t units)
+{
+	/* Without the EAL there are no cycles a second, but nothing was out either. */
+	return units == 0 ? 0 : (units << VHOSTX_ZC_CLOCK_SHIFT) / (rte_get_tsc_hz() / 1000000);
+}
+
 /** Is the head or id out, so that the guest may not offer it? */
 static __rte_always_inline bool
 vhostx_zc_is_out(const struct vhostx_zc *zc, uint16_t id)

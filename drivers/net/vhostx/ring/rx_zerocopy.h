@@ -345,8 +345,10 @@ rx_lend_long(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 	}
 	if (unlikely(l.nb != 0))
 		rte_mempool_put_bulk(q->pool, (void **)l.seg, l.nb);
-	if (l.lent != 0)
+	if (l.lent != 0) {
+		__atomic_store_n(&s->zc->polled, l.now, __ATOMIC_RELAXED);
 		rx_tell(q, s->zc);
+	}
 	*taken = i;
 	*lent = l.lent;
 	return done;
@@ -453,6 +455,7 @@ rx_reap(const struct vhostx_snapshot *s, uint32_t now)
 
 	if (zc->out == 0)
 		return 0;
+	__atomic_store_n(&zc->polled, now, __ATOMIC_RELAXED);
 	while (looks++ < VHOSTX_ZC_LOOK && vhostx_zc_next_group(zc, &group, &passed)) {
 		const uint32_t entries = zc->out_entries;
 
