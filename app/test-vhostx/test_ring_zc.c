@@ -173,32 +173,52 @@ test_ring_zc_kept_packet_delays_none(void **state)
 	drop_table(rig);
 }
 
-/* Order among lent and copied packets of one burst. */
+/* One burst of packets three of which in turn are long and short; @a first: the first ones are long. */
 static void
-test_ring_zc_mixes_with_copies(void **state)
+mix_with_copies(struct rig *rig, bool first)
 {
-	struct rig *rig = *state;
 	struct rte_mbuf *pkts[RIG_BURST];
 	const uint32_t n = RTE_MIN(rig_capacity(rig), (uint32_t)RIG_BURST);
+	const uint64_t before = rig->queue.count.zc[VHOSTX_ZC_SHORT];
 	uint32_t used = 0, len;
 	uint16_t id;
 
-	use_table(rig, 512, 100, false);
 	for (uint32_t i = 0; i < n; i++)
-		rig_send(rig, i, i / 3 % 2 == 0 ? LONG : 60);
+		rig_send(rig, i, (i / 3 % 2 == 0) == first ? LONG : 60);
 	guest_ring_publish(&rig->ring);
 	assert_int_equal(rig_rx(&rig->queue, pkts, RIG_BURST), n);
 	for (uint32_t i = 0; i < n; i++) {
-		assert_int_equal(is_lent(rig, pkts[i]), i / 3 % 2 == 0);
-		rig_assert_mbuf(pkts[i], i / 3 % 2 == 0 ? LONG : 60, i);
+		const bool is_long = (i / 3 % 2 == 0) == first;
+
+		assert_int_equal(is_lent(rig, pkts[i]), is_long);
+		rig_assert_mbuf(pkts[i], is_long ? LONG : 60, i);
 	}
 	while (guest_ring_get_used(&rig->ring, &id, &len) == 1)
 		used++;
-	assert_int_equal(used, rig->queue.count.zc[VHOSTX_ZC_SHORT]);
+	assert_int_equal(used, rig->queue.count.zc[VHOSTX_ZC_SHORT] - before);
 	poll_nothing(rig);
 	while (guest_ring_get_used(&rig->ring, &id, &len) == 1)
 		used++;
 	assert_int_equal(used, n);
+}
+
+/* Order among lent and copied packets of one burst, the first and after others, and after one that was all copied. */
+static void
+test_ring_zc_mixes_with_copies(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+	int id;
+
+	use_table(rig, 512, 100, false);
+	for (uint32_t i = 0; i < 8; i++) {
+		if (i % 4 >= 2) {
+			id = pass_one(rig, i, 60, &m);
+			rig_assert_mbuf(m, 60, i);
+			rig_assert_returned(rig, id);
+		}
+		mix_with_copies(rig, i % 2 == 0);
+	}
 	drop_table(rig);
 }
 
