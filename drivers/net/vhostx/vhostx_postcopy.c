@@ -6,10 +6,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "mem/thread.h"
 #include "vhostx_log.h"
 #include "vhostx_port.h"
 #include "vhostx_serve.h"
@@ -83,8 +84,6 @@ fetch_start(struct vhostx_port *port, uint16_t idx)
 {
 	const struct vhostx_snapshot *s = &port->ring[idx].snap;
 	struct fetch *f = calloc(1, sizeof(*f));
-	sigset_t all, old;
-	pthread_t thread;
 	int ret;
 
 	if (f == NULL)
@@ -95,17 +94,10 @@ fetch_start(struct vhostx_port *port, uint16_t idx)
 	fetch_areas(f, s);
 	for (unsigned int i = 0; i < AREAS; i++)
 		f->map[i] = vhostx_mem_hold(s->mem, f->va[i]);
-	/* The signals of the process are for threads of the application. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&thread, NULL, fetch_thread, f);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ret != 0) {
+	ret = vhostx_thread_start("vhostx-fetch", fetch_thread, f, NULL);
+	if (ret != 0)
 		fetch_free(f);
-		return -ret;
-	}
-	pthread_detach(thread);
-	return 0;
+	return ret;
 }
 
 static bool

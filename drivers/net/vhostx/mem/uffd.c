@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -17,6 +16,7 @@
 
 #include <rte_common.h>
 
+#include "thread.h"
 #include "uffd.h"
 
 /* Younger than some of the headers that this is built with. */
@@ -104,20 +104,6 @@ uffd_thread(void *arg)
 	return NULL;
 }
 
-/* The signals of the process are for threads of the application. */
-static int
-uffd_start_thread(struct vhostx_uffd *uffd)
-{
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&uffd->thread, NULL, uffd_thread, uffd);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -ret;
-}
-
 int
 vhostx_uffd_open(struct vhostx_uffd **out, const char **why)
 {
@@ -162,7 +148,7 @@ vhostx_uffd_watch(struct vhostx_uffd *uffd, int fd)
 	ret = pipe2(uffd->stop, O_CLOEXEC) == 0 ? 0 : -errno;
 	if (ret != 0)
 		goto close_fd;
-	ret = uffd_start_thread(uffd);
+	ret = vhostx_thread_start("vhostx-uffd", uffd_thread, uffd, &uffd->thread);
 	if (ret != 0)
 		goto close_stop;
 	uffd->watching = true;

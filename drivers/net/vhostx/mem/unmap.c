@@ -3,8 +3,6 @@
  *
  * Unmap in pieces: so long as one goes, the process can map nothing else.
  */
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 #include <rte_common.h>
 
 #include "clock.h"
+#include "thread.h"
 #include "unmap.h"
 
 /* A piece of used pages takes a millisecond, one that nobody has used next to nothing. */
@@ -61,23 +60,14 @@ static bool
 unmap_leave(const struct unmap *u)
 {
 	struct unmap *rest = malloc(sizeof(*rest));
-	sigset_t all, old;
-	pthread_t thread;
-	int ret;
 
 	if (rest == NULL)
 		return false;
 	*rest = *u;
-	/* The signals of the process are for threads of the application. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&thread, NULL, unmap_thread, rest);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ret == 0)
-		pthread_detach(thread);
-	else
-		free(rest);
-	return ret == 0;
+	if (vhostx_thread_start("vhostx-unmap", unmap_thread, rest, NULL) == 0)
+		return true;
+	free(rest);
+	return false;
 }
 
 void

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_lcore.h>
-#include <rte_thread.h>
-#include <rte_version.h>
-
+#include "../mem/thread.h"
 #include "../vhostx_log.h"
 #include "loop.h"
 
@@ -176,57 +172,6 @@ loop_thread(void *arg)
 	return arg;
 }
 
-/* The EAL places the thread on a core that no worker polls; its interface changed in 23.11. */
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
-static uint32_t
-loop_eal_thread(void *arg)
-{
-	loop_thread(arg);
-	return 0;
-}
-
-static int
-loop_create_eal_thread(void)
-{
-	rte_thread_t thread;
-
-	return rte_thread_create_control(&thread, LOOP_THREAD_NAME, loop_eal_thread, NULL);
-}
-#else
-static int
-loop_create_eal_thread(void)
-{
-	pthread_t thread;
-
-	return rte_ctrl_thread_create(&thread, LOOP_THREAD_NAME, NULL, loop_thread, NULL);
-}
-#endif
-
-/** Create the thread. @return 0 or a positive errno. */
-static int
-loop_create_thread(void)
-{
-	sigset_t blocked, old;
-	pthread_t thread;
-	int ret = 0;
-
-	/* Signals are the application's; faults stay open, so that its handlers see ours as well. */
-	sigfillset(&blocked);
-	sigdelset(&blocked, SIGSEGV);
-	sigdelset(&blocked, SIGBUS);
-	sigdelset(&blocked, SIGFPE);
-	sigdelset(&blocked, SIGILL);
-	pthread_sigmask(SIG_SETMASK, &blocked, &old);
-	/* Without an EAL (unit tests) its function refuses, for it knows no cores. */
-	if (loop_create_eal_thread() != 0) {
-		ret = pthread_create(&thread, NULL, loop_thread, NULL);
-		if (ret == 0)
-			pthread_setname_np(thread, LOOP_THREAD_NAME);
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
 /** Create files and thread if this is the first source. The lock is held. @return 0 or an errno. */
 static int
 loop_start(void)
@@ -246,7 +191,7 @@ loop_start(void)
 	}
 	ret = epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, loop.timer_fd, &event) < 0 ? errno : 0;
 	if (ret == 0)
-		ret = loop_create_thread();
+		ret = -vhostx_thread_start(LOOP_THREAD_NAME, loop_thread, NULL, NULL);
 	if (ret != 0)
 		goto close_timer;
 	loop.started = true;
