@@ -47,7 +47,7 @@ setup(void **state)
 		.name = "test", .vring = rig.vring, .nr_vrings = 2, .has_features = true,
 		.features = RTE_BIT64(VIRTIO_F_VERSION_1),
 	};
-	if (vhostx_mem_build(&desc, &rig.fd, 1, NULL, false, &rig.be.mem, &rig.why) != 0)
+	if (vhostx_mem_build(&desc, &rig.fd, 1, NULL, VHOSTX_MAP_ALL, &rig.be.mem, &rig.why) != 0)
 		return -1;
 	rig.vring[1] = (struct vhostx_vring){
 		.desc_uva = UVA, .avail_uva = UVA + 0x80000, .used_uva = UVA + 0xa0000, .num = 256,

@@ -5,7 +5,11 @@
  */
 #include <sys/resource.h>
 
+#include <ethdev_driver.h>
+
 #include "test_ethdev_front.h"
+
+#include "ring/lend.h"
 
 #define LONG 1500u
 
@@ -138,6 +142,31 @@ test_ethdev_zc_returns_unpolled(void **state)
 {
 	(void)state;
 	for_each_format(check_unpolled);
+}
+
+/* Nobody has polled for hours: the clock has come round half way. */
+static void
+check_long_unpolled(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct vhostx_queue *q = rte_eth_devices[port].data->rx_queues[0];
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	const uint64_t start = now_ms();
+
+	__atomic_store_n(&q->snap->zc->polled, vhostx_zc_now() - 0x80100000u, __ATOMIC_RELAXED);
+	rte_pktmbuf_free(m);
+	wait_until(front_reap(f, 0) == 1);
+	assert_true(now_ms() - start < 1000);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_returns_long_unpolled(void **state)
+{
+	(void)state;
+	for_each_format(check_long_unpolled);
 }
 
 /* How often threads of this process went to sleep: the control thread, the test itself only yields. */
@@ -606,6 +635,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_returns_at_next_burst),
 		rig_case(test_ethdev_zc_returns_unpolled),
+		rig_case(test_ethdev_zc_returns_long_unpolled),
 		rig_case(test_ethdev_zc_lets_pollers_work),
 		rig_case(test_ethdev_zc_returns_while_stopped),
 		rig_case(test_ethdev_zc_lives_with_hoarder),

@@ -15,13 +15,13 @@
 
 /* A table of the first page of a file, for a guest of its own; NULL: refused with @a err, which says @a text. */
 static struct vhostx_mem *
-guest_of(int fd, uint64_t gpa, bool own, int err, const char *text)
+guest_of(int fd, uint64_t gpa, enum vhostx_map_with with, int err, const char *text)
 {
 	const struct vhostx_region_desc desc = region_at(gpa, PAGE);
 	struct vhostx_mem *mem = NULL;
 	const char *why = NULL;
 
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, own, &mem, &why), err);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, with, &mem, &why), err);
 	if (err != 0)
 		assert_non_null(strstr(why, text));
 	return mem;
@@ -55,18 +55,18 @@ test_map_refuses_files_that_are_no_memory(void **state)
 	fds[0] = eventfd(0, EFD_CLOEXEC);
 	assert_int_equal(pipe(&fds[1]), 0);
 	for (unsigned int i = 0; i < 3; i++) {
-		assert_int_equal(vhostx_mem_build(&desc, &fds[i], 1, NULL, false, &mem, &why), -EINVAL);
+		assert_int_equal(vhostx_mem_build(&desc, &fds[i], 1, NULL, VHOSTX_MAP_ALL, &mem, &why), -EINVAL);
 		assert_non_null(strstr(why, "not in a file"));
 		close(fds[i]);
 	}
-	assert_int_equal(vhostx_mem_build(&desc, &bad, 1, NULL, false, &mem, &why), -EBADF);
+	assert_int_equal(vhostx_mem_build(&desc, &bad, 1, NULL, VHOSTX_MAP_ALL, &mem, &why), -EBADF);
 	sealed = file_of(PAGE);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", sealed);
 	fds[0] = open(path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(vhostx_mem_build(&desc, &fds[0], 1, NULL, false, &mem, &why), -EACCES);
+	assert_int_equal(vhostx_mem_build(&desc, &fds[0], 1, NULL, VHOSTX_MAP_ALL, &mem, &why), -EACCES);
 	assert_non_null(strstr(why, "share=on"));
 	assert_int_equal(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE), 0);
-	assert_int_equal(vhostx_mem_build(&desc, &sealed, 1, NULL, false, &mem, &why), -EACCES);
+	assert_int_equal(vhostx_mem_build(&desc, &sealed, 1, NULL, VHOSTX_MAP_ALL, &mem, &why), -EACCES);
 	assert_non_null(strstr(why, "share=on"));
 	close(fds[0]);
 	close(sealed);
@@ -79,7 +79,7 @@ static void
 test_map_ports_share_bytes(void **state)
 {
 	const int fd = file_of(2 * PAGE), other = again(fd, O_RDWR);
-	struct vhostx_mem *one = guest_of(fd, 0, false, 0, ""), *two = guest_of(other, 0x7000, false, 0, "");
+	struct vhostx_mem *one = guest_of(fd, 0, VHOSTX_MAP_ALL, 0, ""), *two = guest_of(other, 0x7000, VHOSTX_MAP_ALL, 0, "");
 
 	(void)state;
 	close(fd);
@@ -100,12 +100,12 @@ static void
 test_map_shares_only_with_who_may_write(void **state)
 {
 	const int fd = file_of(PAGE), other = again(fd, O_RDONLY);
-	struct vhostx_mem *mem = guest_of(fd, 0, false, 0, "");
+	struct vhostx_mem *mem = guest_of(fd, 0, VHOSTX_MAP_ALL, 0, "");
 
 	(void)state;
-	assert_null(guest_of(other, 0, false, -EACCES, "share=on"));
+	assert_null(guest_of(other, 0, VHOSTX_MAP_ALL, -EACCES, "share=on"));
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
-	assert_null(guest_of(fd, 0, false, -EACCES, "share=on"));
+	assert_null(guest_of(fd, 0, VHOSTX_MAP_ALL, -EACCES, "share=on"));
 	assert_int_equal(vhostx_map_count(), 1);
 	vhostx_mem_free(mem);
 	close(fd);
@@ -118,16 +118,16 @@ test_map_own_is_shared_with_nobody(void **state)
 {
 	const struct vhostx_region_desc desc = region_at(0, PAGE);
 	const int fd = file_of(PAGE);
-	struct vhostx_mem *shared = guest_of(fd, 0, false, 0, ""), *own = guest_of(fd, 0, true, 0, "");
+	struct vhostx_mem *shared = guest_of(fd, 0, VHOSTX_MAP_ALL, 0, ""), *own = guest_of(fd, 0, VHOSTX_MAP_OWN, 0, "");
 	struct vhostx_mem *mem = NULL, *kept = NULL;
 	const char *why = NULL;
 
 	(void)state;
 	assert_int_equal(vhostx_map_count(), 2);
 	/* What it has shared so far it has no more, what it has of its own it keeps. */
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, shared, true, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, shared, VHOSTX_MAP_OWN, &mem, &why), 0);
 	assert_int_equal(vhostx_map_count(), 3);
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, own, true, &kept, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, own, VHOSTX_MAP_OWN, &kept, &why), 0);
 	assert_int_equal(vhostx_map_count(), 3);
 	vhostx_mem_free(shared);
 	vhostx_mem_free(own);
@@ -146,11 +146,73 @@ test_map_regions_of_one_guest_have_their_own(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(desc, fds, 2, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, 2, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	assert_ptr_not_equal(mem->range[0].va, mem->range[1].va);
 	mem->range[0].va[5] = 7;
 	assert_int_equal(mem->range[1].va[5], 7);
 	vhostx_mem_free(mem);
+	close(fd);
+}
+
+/* Also if the one that is there first was there before, and shared with others. */
+static void
+test_map_regress_region_taken_over(void **state)
+{
+	const struct vhostx_region_desc before = region_at(0x4000, PAGE), after[] = { region_at(0, PAGE), before };
+	const int fd = file_of(PAGE), fds[] = { fd, fd };
+	struct vhostx_mem *old = NULL, *mem = NULL;
+	const char *why = NULL;
+	uint32_t hint = 0;
+	uint64_t run;
+
+	(void)state;
+	assert_int_equal(vhostx_mem_build(&before, &fd, 1, NULL, VHOSTX_MAP_ALL, &old, &why), 0);
+	assert_int_equal(vhostx_mem_build(after, fds, 2, old, VHOSTX_MAP_ALL, &mem, &why), 0);
+	assert_ptr_equal(mem->range[1].va, old->range[0].va);
+	assert_ptr_not_equal(mem->range[0].va, mem->range[1].va);
+	assert_true(vhostx_mem_gpa(mem, &hint, mem->range[1].va, &run) == 0x4000);
+	vhostx_mem_free(old);
+	vhostx_mem_free(mem);
+	close(fd);
+}
+
+/* Another file may have the same number: numbers of 32 bits come round. It was changed later than what is mapped. */
+static void
+test_map_number_of_a_file_is_no_proof(void **state)
+{
+	const int fd = file_of(PAGE);
+	struct vhostx_map *one = NULL, *two = NULL, *three = NULL;
+	const char *why = NULL;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(vhostx_map_open(fd, &st, 0, PAGE, VHOSTX_MAP_ALL, &one, &why), 0);
+	assert_int_equal(vhostx_map_open(fd, &st, 0, PAGE, VHOSTX_MAP_ALL, &two, &why), 0);
+	assert_ptr_equal(one, two);
+	st.st_ctim.tv_nsec++;
+	assert_int_equal(vhostx_map_open(fd, &st, 0, PAGE, VHOSTX_MAP_ALL, &three, &why), 0);
+	assert_ptr_not_equal(one, three);
+	vhostx_map_put(one);
+	vhostx_map_put(two);
+	vhostx_map_put(three);
+	close(fd);
+}
+
+/* A front-end in this process holds locks while it waits: it must not be the last one to have what is registered. */
+static void
+test_map_local_is_shared_among_local(void **state)
+{
+	const int fd = file_of(PAGE);
+	struct vhostx_mem *all = guest_of(fd, 0, VHOSTX_MAP_ALL, 0, ""), *one = guest_of(fd, 0, VHOSTX_MAP_LOCAL, 0, "");
+	struct vhostx_mem *two = guest_of(fd, 0, VHOSTX_MAP_LOCAL, 0, "");
+
+	(void)state;
+	assert_ptr_equal(one->map[0], two->map[0]);
+	assert_ptr_not_equal(one->map[0], all->map[0]);
+	vhostx_mem_free(all);
+	vhostx_mem_free(one);
+	vhostx_mem_free(two);
 	close(fd);
 }
 
@@ -159,7 +221,7 @@ static void
 test_map_devices_are_not_shared(void **state)
 {
 	const int fd = open("/dev/zero", O_RDWR | O_CLOEXEC), other = open("/dev/zero", O_RDWR | O_CLOEXEC);
-	struct vhostx_mem *one = guest_of(fd, 0, false, 0, ""), *two = guest_of(other, 0, false, 0, "");
+	struct vhostx_mem *one = guest_of(fd, 0, VHOSTX_MAP_ALL, 0, ""), *two = guest_of(other, 0, VHOSTX_MAP_ALL, 0, "");
 
 	(void)state;
 	one->range[0].va[0] = 1;
@@ -182,7 +244,7 @@ come_and_go(void *arg)
 		struct vhostx_mem *mem = NULL;
 		const char *why = NULL;
 
-		if (vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why) != 0 || mem->range[0].va[1] != 0)
+		if (vhostx_mem_build(&desc, &fd, 1, NULL, VHOSTX_MAP_ALL, &mem, &why) != 0 || mem->range[0].va[1] != 0)
 			return arg;
 		vhostx_mem_free(mem);
 	}
@@ -274,7 +336,7 @@ test_map_regress_large_mapping_keeps_nobody(void **state)
 
 		assert_ptr_not_equal(plain, MAP_FAILED);
 		whole = time_of_end(plain, end_plain, plain);
-		assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why), 0);
+		assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 		ours = time_of_end(mem->range[0].va, end_table, mem);
 		while (vhostx_map_count() != 0 && vhostx_now_us() < deadline)
 			sched_yield();
@@ -304,7 +366,7 @@ test_map_regress_locked_process(void **state)
 		close(fd);
 		skip();
 	}
-	ret = vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why);
+	ret = vhostx_mem_build(&desc, &fd, 1, NULL, VHOSTX_MAP_ALL, &mem, &why);
 	munlockall();
 	assert_int_equal(ret, 0);
 	assert_int_equal(fstat(fd, &st), 0);
@@ -326,6 +388,9 @@ main(void)
 		CASE(shares_only_with_who_may_write),
 		CASE(own_is_shared_with_nobody),
 		CASE(regions_of_one_guest_have_their_own),
+		CASE(regress_region_taken_over),
+		CASE(number_of_a_file_is_no_proof),
+		CASE(local_is_shared_among_local),
 		CASE(devices_are_not_shared),
 		CASE(ports_come_and_go),
 		CASE(last_put_unmaps),

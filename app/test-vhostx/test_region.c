@@ -31,7 +31,7 @@ assert_refused(const struct vhostx_region_desc *desc, unsigned int nr, uint64_t 
 
 	for (unsigned int i = 0; i < nr; i++)
 		fds[i] = fd;
-	assert_int_equal(vhostx_mem_build(desc, fds, nr, NULL, false, &mem, &why), err);
+	assert_int_equal(vhostx_mem_build(desc, fds, nr, NULL, VHOSTX_MAP_ALL, &mem, &why), err);
 	assert_null(mem);
 	assert_non_null(why);
 	if (strstr(why, text) == NULL)
@@ -79,7 +79,7 @@ test_region_takes_the_last_address(void **state)
 	uint64_t run = 0;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	close(fd);
 	assert_non_null(vhostx_mem_va(mem, &hint, UINT64_MAX, &run));
 	assert_int_equal(run, 1);
@@ -112,7 +112,7 @@ test_region_refuses_overlaps(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < RTE_DIM(pairs); i++)
 		assert_refused(pairs[i], 2, 2 * PAGE, -EINVAL, "overlap");
-	assert_int_equal(vhostx_mem_build(apart, fds, 2, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(apart, fds, 2, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	vhostx_mem_free(mem);
 	close(fd);
 }
@@ -134,9 +134,9 @@ test_region_refuses_more_than_the_slots(void **state)
 	for (unsigned int i = 0; i < RTE_DIM(fds); i++)
 		fds[i] = fd;
 	assert_refused(desc, RTE_DIM(desc), PAGE, -EINVAL, "more than 509");
-	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	assert_int_equal(vhostx_map_count(), VHOSTX_MEM_SLOTS);
-	assert_int_equal(vhostx_mem_add(mem, &more, fd, false, &none, &why), -EINVAL);
+	assert_int_equal(vhostx_mem_add(mem, &more, fd, VHOSTX_MAP_ALL, &none, &why), -EINVAL);
 	assert_non_null(strstr(why, "more than 509"));
 	assert_null(none);
 	vhostx_mem_free(mem);
@@ -156,7 +156,7 @@ test_region_reports_what_mmap_says(void **state)
 	assert_refused(&huge, 1, (uint64_t)1 << 60, -ENOMEM, "no room");
 	/* A device has no size to check; this one cannot be mapped. */
 	assert_true(fd >= 0);
-	assert_int_equal(vhostx_mem_build(&small, &fd, 1, NULL, false, &mem, &why), -ENODEV);
+	assert_int_equal(vhostx_mem_build(&small, &fd, 1, NULL, VHOSTX_MAP_ALL, &mem, &why), -ENODEV);
 	assert_non_null(strstr(why, "cannot be mapped"));
 	close(fd);
 }
@@ -229,7 +229,7 @@ test_region_shares_bytes_with_the_file(void **state)
 	uint8_t *va, byte = 0;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &fd, 1, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	va = vhostx_mem_va(mem, &hint, 0x123, &run);
 	assert_non_null(va);
 	assert_int_equal(run, PAGE);
@@ -253,9 +253,9 @@ test_region_new_table_takes_mappings_over(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(desc, fds, 2, NULL, false, &old, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, 2, NULL, VHOSTX_MAP_ALL, &old, &why), 0);
 	desc[1].mmap_offset = PAGE;
-	assert_int_equal(vhostx_mem_build(desc, fds, 2, old, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, 2, old, VHOSTX_MAP_ALL, &mem, &why), 0);
 	assert_int_equal(vhostx_map_count(), 3);
 	assert_ptr_equal(mem->range[0].va, old->range[0].va);
 	assert_ptr_not_equal(mem->range[1].va, old->range[1].va);
@@ -282,16 +282,16 @@ test_region_maps_again_what_differs(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(&was, &fd, 1, NULL, false, &old, &why), 0);
+	assert_int_equal(vhostx_mem_build(&was, &fd, 1, NULL, VHOSTX_MAP_ALL, &old, &why), 0);
 	for (unsigned int i = 0; i < RTE_DIM(now); i++) {
 		const int *file = i == RTE_DIM(now) - 1 ? &other : &fd;
 
-		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, true, &mem, &why), 0);
+		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, VHOSTX_MAP_OWN, &mem, &why), 0);
 		assert_int_equal(vhostx_map_count(), 2);
 		vhostx_mem_free(mem);
-		/* The same bytes at other addresses of the guest are shared. */
-		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, false, &mem, &why), 0);
-		assert_int_equal(vhostx_map_count(), i == 0 || i == 2 ? 1 : 2);
+		/* With no other region of the same guest, either: it would not be known which one an address is in. */
+		assert_int_equal(vhostx_mem_build(&now[i], file, 1, old, VHOSTX_MAP_ALL, &mem, &why), 0);
+		assert_int_equal(vhostx_map_count(), 2);
 		vhostx_mem_free(mem);
 	}
 	vhostx_mem_free(old);
@@ -308,7 +308,7 @@ test_region_add_and_remove(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(one, &low, fd, false, &two, &why), 0);
+	assert_int_equal(vhostx_mem_add(one, &low, fd, VHOSTX_MAP_ALL, &two, &why), 0);
 	close(fd);
 	assert_int_equal(two->nr, 2);
 	assert_int_equal(two->range[0].gpa, 0x1000);
@@ -335,7 +335,7 @@ test_region_add_to_nothing(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(NULL, &desc, fd, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_add(NULL, &desc, fd, VHOSTX_MAP_ALL, &mem, &why), 0);
 	assert_int_equal(mem->nr, 1);
 	vhostx_mem_free(mem);
 	close(fd);
@@ -350,7 +350,7 @@ test_region_failed_add_leaves_the_old(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(old, &same, fd, false, &mem, &why), -EINVAL);
+	assert_int_equal(vhostx_mem_add(old, &same, fd, VHOSTX_MAP_ALL, &mem, &why), -EINVAL);
 	assert_null(mem);
 	assert_int_equal(vhostx_map_count(), 1);
 	assert_int_equal(old->range[0].va[0], 0);
@@ -408,7 +408,7 @@ test_region_empty_table_holds_nothing(void **state)
 	uint64_t run = 0;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_build(NULL, NULL, 0, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(NULL, NULL, 0, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	assert_null(vhostx_mem_va(mem, &hint, 0, &run));
 	assert_null(vhostx_mem_va(mem, &hint, UINT64_MAX, &run));
 	assert_null(vhostx_mem_from_uva(mem, 0, 1));
@@ -436,7 +436,7 @@ table_full(void)
 		gpa += d->size + i % 4 * 16;
 		fds[i] = fd;
 	}
-	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, VHOSTX_MEM_SLOTS, NULL, VHOSTX_MAP_ALL, &mem, &why), 0);
 	close(fd);
 	return mem;
 }
@@ -514,7 +514,7 @@ test_region_lookup_with_holes(void **state)
 	for (size_t i = 0; i < sizeof(gpa) / sizeof(gpa[0]); i++) {
 		desc = region_at(gpa[i], PAGE);
 		desc.uva = 0x10000 + i * PAGE;
-		assert_int_equal(vhostx_mem_add(mem, &desc, fd, false, &next, &why), 0);
+		assert_int_equal(vhostx_mem_add(mem, &desc, fd, VHOSTX_MAP_ALL, &next, &why), 0);
 		vhostx_mem_free(mem);
 		mem = next;
 		assert_lookup_is_naive(mem);
@@ -562,7 +562,7 @@ test_region_finds_guest_address(void **state)
 	uint64_t run;
 
 	(void)state;
-	assert_int_equal(vhostx_mem_add(one, &low, fd, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_add(one, &low, fd, VHOSTX_MAP_ALL, &mem, &why), 0);
 	for (uint32_t i = 0; i < 2; i++) {
 		const uint8_t *va = mem->range[i].va;
 

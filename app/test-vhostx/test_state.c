@@ -166,7 +166,7 @@ static void
 test_state_rooms_are_apart(void **state)
 {
 	static const enum vhostx_state_kind kinds[] = { VHOSTX_STATE_JOURNAL, VHOSTX_STATE_RECORD_SPLIT };
-	static const size_t bytes[] = { 8 + 32768 * 8, 32 + 32768 * 32 };
+	static const size_t bytes[] = { 8 + 32768 * 8, 32 + 32768 * (32 + 8) };
 	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
 	uint8_t *room[2][2];
 
@@ -184,6 +184,27 @@ test_state_rooms_are_apart(void **state)
 			assert_int_equal(room[i][k][0], 1 + 2 * i + k);
 			assert_int_equal(room[i][k][16 + 32768 * (k == 0 ? 7 : 16) - 1], 1 + 2 * i + k);
 		}
+	}
+	vhostx_state_close(st);
+}
+
+/* A page that is not there when a burst writes it would end the process, if the file system is full by then. */
+static void
+test_state_rooms_are_reserved(void **state)
+{
+	static const size_t bytes[] = {
+		[VHOSTX_STATE_JOURNAL] = 8 + 2048 * 8, [VHOSTX_STATE_RECORD_SPLIT] = 16 + 2048 * 16,
+		[VHOSTX_STATE_RECORD_PACKED] = 32 + 2048 * (32 + 8),
+	};
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+
+	for (unsigned int kind = VHOSTX_STATE_JOURNAL; kind <= VHOSTX_STATE_RECORD_PACKED; kind++) {
+		struct stat before, after;
+
+		assert_int_equal(stat(state_file(*state), &before), 0);
+		assert_non_null(vhostx_state_room(st, kind, kind, 2048));
+		assert_int_equal(stat(state_file(*state), &after), 0);
+		assert_true((size_t)(after.st_blocks - before.st_blocks) * 512 >= bytes[kind]);
 	}
 	vhostx_state_close(st);
 }
@@ -309,6 +330,7 @@ main(void)
 		STATE_TEST(test_state_stays_with_a_bound_ring),
 		STATE_TEST(test_state_keeps_a_guest),
 		STATE_TEST(test_state_rooms_are_apart),
+		STATE_TEST(test_state_rooms_are_reserved),
 		STATE_TEST(test_state_can_be_looked_for),
 		STATE_TEST(test_state_is_bound_to_the_last_identity),
 		STATE_TEST(test_state_of_another_socket_is_empty),

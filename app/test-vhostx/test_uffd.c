@@ -39,7 +39,7 @@ table(const struct vhostx_mem *old, uint64_t gpa)
 	struct vhostx_mem *new = NULL;
 	const char *why = NULL;
 
-	assert_int_equal(vhostx_mem_build(&desc, &file, 1, old, true, &new, &why), 0);
+	assert_int_equal(vhostx_mem_build(&desc, &file, 1, old, VHOSTX_MAP_OWN, &new, &why), 0);
 	return new;
 }
 

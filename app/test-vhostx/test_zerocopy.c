@@ -35,7 +35,7 @@ memory_of(unsigned int nr, const unsigned int *at, const struct vhostx_mem *old,
 			.mmap_offset = at[i] * PAGE };
 		fds[i] = *fd;
 	}
-	assert_int_equal(vhostx_mem_build(desc, fds, nr, old, false, &mem, &why), 0);
+	assert_int_equal(vhostx_mem_build(desc, fds, nr, old, VHOSTX_MAP_ALL, &mem, &why), 0);
 	return mem;
 }
 

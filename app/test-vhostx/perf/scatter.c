@@ -61,7 +61,7 @@ scatter_map(struct perf_scatter *s)
 		};
 		fds[i] = r->fd;
 	}
-	ret = vhostx_mem_build(desc, fds, s->mem.nr, NULL, false, &s->table, &why);
+	ret = vhostx_mem_build(desc, fds, s->mem.nr, NULL, VHOSTX_MAP_ALL, &s->table, &why);
 	if (ret != 0)
 		printf("guest memory of %u regions: %s\n", s->mem.nr, why);
 	return ret;

@@ -252,6 +252,7 @@ sock_connected(void *ctx)
 	struct vhostx_port *port = ctx;
 
 	port->since = rte_get_tsc_cycles();
+	port->be.local = vhostx_sock_peer(port->sock) == getpid();
 	vhostx_offer_connected(port);
 	port->connects++;
 	port->warned = false;

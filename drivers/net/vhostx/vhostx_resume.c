@@ -279,6 +279,7 @@ vhostx_resume_keep(struct vhostx_port *port, uint16_t idx)
 		r->kept = VHOSTX_STATE_NOTHING;
 	}
 	r->zc.at.inflight = r->snap.inflight;
+	r->zc.at.own_record = r->snap.own_record;
 }
 
 union vhostx_inflight_ring *

@@ -21,6 +21,8 @@
  * the promise of 1 ms. A burst says when it was: what is done came back after that.
  */
 #define ZC_LEFT_US 800u
+/* By so much a burst may seem to be in the future, units of vhostx_zc_now(). */
+#define ZC_AHEAD 64u
 /* Not sooner than this after another one. */
 #define ZC_SOON_US 50u
 /* While the front-end waits. */
@@ -60,10 +62,12 @@ zc_is_published(const struct vhostx_port_ring *r)
 static uint32_t
 zc_unpolled_us(const struct vhostx_zc *zc)
 {
-	/* The poller's core may be ahead by a little. */
-	const int32_t units = vhostx_zc_now() - __atomic_load_n(&zc->polled, __ATOMIC_RELAXED);
+	const uint32_t units = vhostx_zc_now() - __atomic_load_n(&zc->polled, __ATOMIC_RELAXED);
 
-	return RTE_MIN(vhostx_zc_us(RTE_MAX(units, 0)), (uint64_t)UINT32_MAX);
+	/* The poller's core may be ahead by a little, or come by just now. */
+	if (units > UINT32_MAX - ZC_AHEAD)
+		return 0;
+	return RTE_MIN(vhostx_zc_us(units), (uint64_t)UINT32_MAX);
 }
 
 /* Give back what is done, taking the ring from its queue for the moment. */
@@ -136,7 +140,7 @@ zc_reap_old(struct vhostx_port *port)
 static const char *
 zc_no_dma(const struct vhostx_port *port)
 {
-	return vhostx_sock_peer(port->sock) == getpid() ? "the front-end is in this process" : NULL;
+	return port->be.local ? "the front-end is in this process" : NULL;
 }
 
 static struct vhostx_zc *

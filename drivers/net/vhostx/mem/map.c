@@ -4,7 +4,6 @@
  * Mappings of files: made once for all ports, counted by reference.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include <linux/magic.h>
-#include <linux/memfd.h>
 
 #include <rte_common.h>
 
@@ -24,9 +22,10 @@
 struct vhostx_map {
 	TAILQ_ENTRY(vhostx_map) next;  /* of those that ports share; under map_lock */
 	uint32_t refs;                 /* atomic; by every holder */
-	bool shared;                   /* constant, like all that follows: it is in the list */
+	enum vhostx_map_with with;     /* constant, like all that follows; in the list unless its own */
 	dev_t dev;                     /* the file: with ino what tells it from others */
 	ino_t ino;
+	struct timespec changed;       /* its st_ctim when it was mapped: numbers of files come round */
 	uint64_t offset;               /* of the first byte that was asked for */
 	uint64_t size;                 /* bytes that were asked for */
 	void *addr;                    /* what mmap returned */
@@ -36,7 +35,7 @@ struct vhostx_map {
 	size_t page;                   /* bytes, of the file */
 	pthread_mutex_t dma_lock;      /* of the rest */
 	struct vhostx_dma *dma;        /* what devices know of it; NULL: nothing */
-	const char *no_dma;            /* why they may not; NULL: nobody asked, or they may */
+	const char *no_dma;            /* why they never may; NULL: nobody asked, or they may */
 };
 
 /* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
@@ -142,8 +141,10 @@ map_create(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct
 		return -err;
 	}
 	map->refs = 1;
+	map->with = VHOSTX_MAP_OWN;
 	map->dev = st->st_dev;
 	map->ino = st->st_ino;
+	map->changed = st->st_ctim;
 	map->offset = offset;
 	map->size = size;
 	map->va = (uint8_t *)map->addr + (offset - start);
@@ -177,15 +178,27 @@ map_get_live(struct vhostx_map *map)
 	return false;
 }
 
+/*
+ * Is it the same file beyond doubt? On some file systems numbers of files are 32 bits and come round, while what is
+ * mapped keeps its own: another front-end could make files until one has it. That was changed later then, and nobody
+ * sets that time. A file that was itself changed in between is mapped once more, no harm is done.
+ */
+static bool
+map_is_unchanged(const struct vhostx_map *map, const struct stat *st)
+{
+	return map->changed.tv_sec == st->st_ctim.tv_sec && map->changed.tv_nsec == st->st_ctim.tv_nsec;
+}
+
 /* A reference to the mapping of these bytes that ports share, or NULL. */
 static struct vhostx_map *
-map_find(const struct stat *st, uint64_t offset, uint64_t size)
+map_find(const struct stat *st, uint64_t offset, uint64_t size, enum vhostx_map_with with)
 {
 	struct vhostx_map *map;
 
 	pthread_mutex_lock(&map_lock);
 	TAILQ_FOREACH(map, &map_list, next) {
-		if (vhostx_map_is(map, st, offset, size) && map_get_live(map))
+		if (map->with == with && vhostx_map_is(map, st, offset, size) && map_is_unchanged(map, st) &&
+				map_get_live(map))
 			break;
 	}
 	pthread_mutex_unlock(&map_lock);
@@ -212,16 +225,16 @@ map_try(int fd, const struct stat *st, uint64_t offset, const char **why)
 }
 
 int
-vhostx_map_share(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **out,
-	const char **why)
+vhostx_map_open(int fd, const struct stat *st, uint64_t offset, uint64_t size, enum vhostx_map_with with,
+	struct vhostx_map **out, const char **why)
 {
 	struct vhostx_map *map;
 	int ret;
 
 	/* Each time that a device is opened it may be other memory. */
-	if (!S_ISREG(st->st_mode))
-		return vhostx_map_own(fd, st, offset, size, out, why);
-	map = map_find(st, offset, size);
+	if (with == VHOSTX_MAP_OWN || !S_ISREG(st->st_mode))
+		return map_create(fd, st, offset, size, out, why);
+	map = map_find(st, offset, size, with);
 	if (map != NULL) {
 		ret = map_try(fd, st, offset, why);
 		if (ret == 0)
@@ -233,19 +246,12 @@ vhostx_map_share(int fd, const struct stat *st, uint64_t offset, uint64_t size, 
 	ret = map_create(fd, st, offset, size, &map, why);
 	if (ret != 0)
 		return ret;
-	map->shared = true;
+	map->with = with;
 	pthread_mutex_lock(&map_lock);
 	TAILQ_INSERT_HEAD(&map_list, map, next);
 	pthread_mutex_unlock(&map_lock);
 	*out = map;
 	return 0;
-}
-
-int
-vhostx_map_own(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **map,
-	const char **why)
-{
-	return map_create(fd, st, offset, size, map, why);
 }
 
 /* --- of either kind --------------------------------------------------------------------------- */
@@ -258,10 +264,10 @@ vhostx_map_get(struct vhostx_map *map)
 	return map;
 }
 
-bool
-vhostx_map_is_shared(const struct vhostx_map *map)
+enum vhostx_map_with
+vhostx_map_with(const struct vhostx_map *map)
 {
-	return map->shared;
+	return map->with;
 }
 
 struct vhostx_place
@@ -308,7 +314,7 @@ vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const
 		ret = vhostx_dma_map(map->dma, why);
 	} else {
 		ret = vhostx_dma_register(&area, &map->dma, why);
-		if (ret != 0)
+		if (ret == -ENOTSUP)
 			map->no_dma = *why;
 	}
 	if (ret == 0)
@@ -336,7 +342,7 @@ vhostx_map_put(struct vhostx_map *map)
 	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
 	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
-	if (map->shared) {
+	if (map->with != VHOSTX_MAP_OWN) {
 		pthread_mutex_lock(&map_lock);
 		TAILQ_REMOVE(&map_list, map, next);
 		pthread_mutex_unlock(&map_lock);

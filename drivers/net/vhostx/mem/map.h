@@ -39,6 +39,13 @@ vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
 	return a->dev == b->dev && a->ino == b->ino && a->offset == b->offset;
 }
 
+/** With whom a mapping may be shared. */
+enum vhostx_map_with {
+	VHOSTX_MAP_ALL,   /**< ports whose front-ends are in other processes */
+	VHOSTX_MAP_LOCAL, /**< ports whose front-end is in this one: it holds locks that devices' mappings end by */
+	VHOSTX_MAP_OWN,   /**< nobody: in post-copy a port's memory has a userfaultfd of its own */
+};
+
 /**
  * Map @a size bytes at @a offset of a file, both checked, or find them mapped by another port. The file stays the
  * caller's, the reference is the caller's too. Any thread.
@@ -47,12 +54,8 @@ vhostx_place_equal(const struct vhostx_place *a, const struct vhostx_place *b)
  * @param why  set to a sentence for the log on error.
  * @return 0, -ENOMEM, or the -errno of mmap, also if another port may map the bytes and this file's holder may not.
  */
-int vhostx_map_share(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **map,
-	const char **why);
-
-/** The same, mapped anew and shared with nobody. */
-int vhostx_map_own(int fd, const struct stat *st, uint64_t offset, uint64_t size, struct vhostx_map **map,
-	const char **why);
+int vhostx_map_open(int fd, const struct stat *st, uint64_t offset, uint64_t size, enum vhostx_map_with with,
+	struct vhostx_map **map, const char **why);
 
 /**
  * Map @a size bytes at @a offset of a file that is no guest memory; the file stays the caller's. The
@@ -67,8 +70,8 @@ int vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **
 /** Are these the bytes that it was asked for? */
 bool vhostx_map_is(const struct vhostx_map *map, const struct stat *st, uint64_t offset, uint64_t size);
 
-/** May other ports have it? */
-bool vhostx_map_is_shared(const struct vhostx_map *map);
+/** Who may have it? */
+enum vhostx_map_with vhostx_map_with(const struct vhostx_map *map);
 
 /** The place of its first byte. */
 struct vhostx_place vhostx_map_place(const struct vhostx_map *map);
@@ -84,7 +87,7 @@ void *vhostx_map_pages(const struct vhostx_map *map, uint64_t *len);
  *
  * @param dma  set to where devices see it, valid as long as the mapping; NULL on error.
  * @param why  set to a sentence for the log on error.
- * @return 0, or a -errno. What could not be registered is not tried again.
+ * @return 0, or a -errno. What can never be registered (-ENOTSUP) is not tried again.
  */
 int vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why);
 

@@ -196,22 +196,22 @@ mem_has(const struct vhostx_mem *mem, const struct vhostx_map *map)
 /* A reference to the bytes of a region that was checked: those of @a old, of another port, or mapped anew. */
 static int
 mem_map(const struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd, const struct stat *st,
-	const struct vhostx_mem *old, bool own, struct vhostx_map **map, const char **why)
+	const struct vhostx_mem *old, enum vhostx_map_with with, struct vhostx_map **map, const char **why)
 {
 	const uint32_t same = mem_same(old, desc, st);
 	int ret;
 
-	if (same != UINT32_MAX && !(own && vhostx_map_is_shared(old->map[same]))) {
+	if (same != UINT32_MAX && !mem_has(mem, old->map[same]) &&
+			(with != VHOSTX_MAP_OWN || vhostx_map_with(old->map[same]) == VHOSTX_MAP_OWN)) {
 		*map = vhostx_map_get(old->map[same]);
 		return 0;
 	}
-	if (!own) {
-		ret = vhostx_map_share(fd, st, desc->mmap_offset, desc->size, map, why);
-		if (ret != 0 || !mem_has(mem, *map))
-			return ret;
-		vhostx_map_put(*map);
-	}
-	return vhostx_map_own(fd, st, desc->mmap_offset, desc->size, map, why);
+	ret = vhostx_map_open(fd, st, desc->mmap_offset, desc->size, with, map, why);
+	if (ret != 0 || !(mem_has(mem, *map) || (old != NULL && mem_has(old, *map))))
+		return ret;
+	/* It is another region's. */
+	vhostx_map_put(*map);
+	return vhostx_map_open(fd, st, desc->mmap_offset, desc->size, VHOSTX_MAP_OWN, map, why);
 }
 
 /* A table of what @a old has but region @a skip, with room for @a more; NULL: out of memory. */
@@ -232,7 +232,7 @@ mem_copy(const struct vhostx_mem *old, uint32_t skip, uint32_t more)
 /* Check one more region and add it to a table that has the room. */
 static int
 mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd, const struct vhostx_mem *old,
-	bool own, const char **why)
+	enum vhostx_map_with with, const char **why)
 {
 	struct vhostx_map *map;
 	struct stat st;
@@ -247,7 +247,7 @@ mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd
 	}
 	ret = mem_check_file(desc, &st, why);
 	if (ret == 0)
-		ret = mem_map(mem, desc, fd, &st, old, own, &map, why);
+		ret = mem_map(mem, desc, fd, &st, old, with, &map, why);
 	if (ret == 0)
 		mem_insert(mem, desc->gpa, desc->size, desc->uva, 1, map);
 	return ret;
@@ -257,7 +257,8 @@ mem_append(struct vhostx_mem *mem, const struct vhostx_region_desc *desc, int fd
 
 int
 vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
-	const struct vhostx_mem *old, bool own, struct vhostx_mem **mem, const char **why)
+	const struct vhostx_mem *old, enum vhostx_map_with with,
+	struct vhostx_mem **mem, const char **why)
 {
 	struct vhostx_mem *built;
 	int ret = 0;
@@ -272,7 +273,7 @@ vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned
 		return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < nr && ret == 0; i++)
-		ret = mem_append(built, &desc[i], fds[i], old, own, why);
+		ret = mem_append(built, &desc[i], fds[i], old, with, why);
 	if (ret != 0) {
 		vhostx_mem_free(built);
 		return ret;
@@ -283,8 +284,8 @@ vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned
 }
 
 int
-vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd, bool own,
-	struct vhostx_mem **mem, const char **why)
+vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
+	enum vhostx_map_with with, 	struct vhostx_mem **mem, const char **why)
 {
 	const uint32_t nr = old == NULL ? 0 : old->nr;
 	uint32_t again = UINT32_MAX;
@@ -306,7 +307,7 @@ vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *de
 	if (again != UINT32_MAX)
 		built->adds[again]++;
 	else
-		ret = mem_append(built, desc, fd, NULL, own, why);
+		ret = mem_append(built, desc, fd, NULL, with, why);
 	if (ret != 0) {
 		vhostx_mem_free(built);
 		return ret;

@@ -74,24 +74,25 @@ void vhostx_mem_index(struct vhostx_mem *mem);
 /**
  * Build a table from @a nr descriptions and as many files; mappings of @a old (may be NULL) that
  * have the same guest and user address, size, offset and file are taken over, not mapped again. Other bytes that
- * another port has mapped are shared with it.
+ * another port has mapped are shared with it, unless they are those of another region of this guest: an address in this
+ * process tells which region it is in.
  *
  * The files stay the caller's. On error @a why (never NULL) gets a sentence for the log.
  *
- * @param own  share nothing: for post-copy, where a port's memory has a userfaultfd of its own.
+ * @param with  with whom bytes may be shared.
  * @return 0, -EINVAL (a size of 0, an address that wraps, an overlap, more than VHOSTX_MEM_SLOTS, a
  *   region larger than its file), -ENOMEM, or the -errno of fstat or mmap.
  */
 int vhostx_mem_build(const struct vhostx_region_desc *desc, const int *fds, unsigned int nr,
-	const struct vhostx_mem *old, bool own, struct vhostx_mem **mem, const char **why);
+	const struct vhostx_mem *old, enum vhostx_map_with with, struct vhostx_mem **mem, const char **why);
 
 /**
  * Build a table of @a old (may be NULL) plus one region; errors as vhostx_mem_build(). A region that is
  * in it already, the same in every way, is counted: QEMU up to 8.0 adds, and removes, each region once a
  * queue pair.
  */
-int vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd, bool own,
-	struct vhostx_mem **mem, const char **why);
+int vhostx_mem_add(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, int fd,
+	enum vhostx_map_with with, struct vhostx_mem **mem, const char **why);
 
 /**
  * Build a table of @a old (may be NULL) less the region with this gpa, uva and size (mmap_offset is

@@ -50,8 +50,10 @@ struct state_file {
 #define STATE_BEGIN RTE_ALIGN_CEIL(sizeof(struct state_file), STATE_PAGE)
 #define STATE_JOURNAL RTE_ALIGN_CEIL(sizeof(struct vhostx_journal) + STATE_RING_MAX * sizeof(uint64_t), \
 	STATE_PAGE)
+/* Our own packed record has a word more for each entry. */
+#define STATE_WORDS(size) ((size) * sizeof(uint64_t))
 #define STATE_RECORD RTE_ALIGN_CEIL(sizeof(union vhostx_inflight_ring) + \
-	STATE_RING_MAX * (sizeof(struct vhostx_inflight_packed_desc) + sizeof(uint64_t)), STATE_PAGE)
+	STATE_RING_MAX * sizeof(struct vhostx_inflight_packed_desc) + STATE_WORDS(STATE_RING_MAX), STATE_PAGE)
 #define STATE_STRIDE (STATE_JOURNAL + STATE_RECORD)
 #define STATE_SIZE (STATE_BEGIN + STATE_RINGS * STATE_STRIDE)
 
@@ -214,15 +216,24 @@ free_state:
 	return ret;
 }
 
+/* Bytes of what is kept of a ring: all that is ever written of it, for which memory is set aside. */
+static uint64_t
+state_bytes(enum vhostx_state_kind kind, uint32_t size)
+{
+	if (kind == VHOSTX_STATE_JOURNAL)
+		return sizeof(struct vhostx_journal) + STATE_WORDS(size);
+	if (kind == VHOSTX_STATE_RECORD_PACKED)
+		return vhostx_inflight_size(1, size, true) + STATE_WORDS(size);
+	return vhostx_inflight_size(1, size, false);
+}
+
 void *
 vhostx_state_room(struct vhostx_state *state, uint16_t idx, enum vhostx_state_kind kind, uint32_t size)
 {
 	const bool journal = kind == VHOSTX_STATE_JOURNAL;
 	const uint64_t at = STATE_BEGIN + idx * STATE_STRIDE + (journal ? 0 : STATE_JOURNAL);
-	const uint64_t bytes = journal ? sizeof(struct vhostx_journal) + size * sizeof(uint64_t) :
-		vhostx_inflight_size(1, size, kind == VHOSTX_STATE_RECORD_PACKED);
 
-	if (posix_fallocate(state->fd, at, bytes) != 0)
+	if (posix_fallocate(state->fd, at, state_bytes(kind, size)) != 0)
 		return NULL;
 	return RTE_PTR_ADD(state->file, at);
 }

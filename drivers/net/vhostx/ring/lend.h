@@ -15,8 +15,12 @@
 /* The "done" bit of eight states. */
 #define VHOSTX_ZC_DONES (UINT64_C(0x0101010101010101) * VHOSTX_ZC_DONE)
 
-/** Time in units of some microseconds, so that hours fit 32 bits. */
+/** Time in units of some microseconds, so that an hour fits 32 bits; other machines count more slowly. */
+#ifdef RTE_ARCH_X86
 #define VHOSTX_ZC_CLOCK_SHIFT 14
+#else
+#define VHOSTX_ZC_CLOCK_SHIFT 10
+#endif
 
 static __rte_always_inline uint32_t
 vhostx_zc_now(void)
@@ -28,8 +32,8 @@ vhostx_zc_now(void)
 static inline uint64_t
 vhostx_zc_us(uint64_t units)
 {
-	/* Without the EAL there are no cycles a second, but nothing was out either. */
-	return units == 0 ? 0 : (units << VHOSTX_ZC_CLOCK_SHIFT) / (rte_get_tsc_hz() / 1000000);
+	/* Without the EAL there are no cycles a second. */
+	return (units << VHOSTX_ZC_CLOCK_SHIFT) / RTE_MAX(rte_get_tsc_hz() / 1000000, UINT64_C(1));
 }
 
 /** Is the head or id out, so that the guest may not offer it? */

@@ -302,6 +302,10 @@ rx_lender_begin(struct vhostx_queue *q, const struct vhostx_snapshot *s, const s
 	l->lent = 0;
 	l->now = vhostx_zc_now();
 	l->ahead = rx_ahead(s->zc);
+	if (s->zc->out == 0) {
+		s->zc->lap = l->now;
+		__atomic_store_n(&s->zc->polled, l->now, __ATOMIC_RELAXED);
+	}
 	rx_load_ahead(s->zc, b, i, n, l);
 	/* As many mbufs to attach to as it takes if all of them are lent. */
 	if (likely(!s->zc->linear && many != 0))
@@ -345,10 +349,8 @@ rx_lend_long(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 	}
 	if (unlikely(l.nb != 0))
 		rte_mempool_put_bulk(q->pool, (void **)l.seg, l.nb);
-	if (l.lent != 0) {
-		__atomic_store_n(&s->zc->polled, l.now, __ATOMIC_RELAXED);
+	if (l.lent != 0)
 		rx_tell(q, s->zc);
-	}
 	*taken = i;
 	*lent = l.lent;
 	return done;
@@ -439,6 +441,21 @@ rx_complete_zc(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t
 	return k;
 }
 
+/* A look is over that passed so many groups; a long ring is seen whole by several. */
+static __rte_always_inline void
+rx_looked(struct vhostx_zc *zc, uint16_t passed, uint32_t now)
+{
+	const uint16_t end = zc->look + passed;
+
+	if (unlikely(passed < zc->nr_groups && end < zc->nr_groups)) {
+		zc->look = end;
+		return;
+	}
+	__atomic_store_n(&zc->polled, passed < zc->nr_groups ? zc->lap : now, __ATOMIC_RELAXED);
+	zc->look = end - zc->nr_groups;
+	zc->lap = now;
+}
+
 /*
  * Complete what came back, in whatever order it did: a split ring's used ring takes any (virtio 1.3, 2.7.8),
  * a packed ring's used descriptor goes into the next used position, whose chain may still be out, and skips as
@@ -455,7 +472,6 @@ rx_reap(const struct vhostx_snapshot *s, uint32_t now)
 
 	if (zc->out == 0)
 		return 0;
-	__atomic_store_n(&zc->polled, now, __ATOMIC_RELAXED);
 	while (looks++ < VHOSTX_ZC_LOOK && vhostx_zc_next_group(zc, &group, &passed)) {
 		const uint32_t entries = zc->out_entries;
 
@@ -464,8 +480,7 @@ rx_reap(const struct vhostx_snapshot *s, uint32_t now)
 			ring_return(s, rec, n, entries - zc->out_entries == n);
 		given += n;
 	}
-	passed += zc->look;
-	zc->look = passed < zc->nr_groups ? passed : passed - zc->nr_groups;
+	rx_looked(zc, passed, now);
 	return given;
 }
 

@@ -216,7 +216,6 @@ tx_copy_segs(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
 	uint32_t left = m->pkt_len;
 
 	tx_write_plain_header(c->va, hdr_len);
-	c->used_len = hdr_len + m->pkt_len;
 	for (; m != NULL && left != 0; m = m->next) {
 		const uint32_t part = RTE_MIN(left, (uint32_t)m->data_len);
 
@@ -224,6 +223,7 @@ tx_copy_segs(struct vhostx_chain *c, const struct rte_mbuf *m, uint32_t hdr_len)
 		to += part;
 		left -= part;
 	}
+	c->used_len = to - c->va;
 }
 
 /* Is that all there is to do? */

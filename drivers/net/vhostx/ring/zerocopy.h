@@ -125,7 +125,8 @@ struct vhostx_zc {
 	uint32_t out __rte_cache_aligned; /**< slots; atomic */
 	uint32_t out_entries;             /**< ring entries of those */
 	uint32_t longest;                 /**< longest that a slot was out, vhostx_zc_now(); atomic */
-	uint32_t polled;                  /**< when a burst last lent, or took what was back, vhostx_zc_now(); atomic */
+	uint32_t polled;                  /**< what was done before that was taken back, vhostx_zc_now(); atomic */
+	uint32_t lap;                     /**< when a look last came by the first group, likewise */
 	uint16_t look;                    /**< group where the next look begins */
 	bool copies;                      /**< the last step had nothing to lend */
 } __rte_cache_aligned;

@@ -102,6 +102,7 @@ struct vhostx_backend {
 	struct vhostx_inflight *inflight; /**< SET_INFLIGHT_FD; NULL: none */
 	int logfd;                  /**< SET_LOG_FD; -1: none */
 	struct vhostx_uffd *uffd;   /**< POSTCOPY_ADVISE; NULL: no post-copy is under way */
+	bool local;                 /**< the front-end is in this process; the owner says so */
 	bool listening;             /**< POSTCOPY_LISTEN: memory is filled while it is used */
 	bool unacked;               /**< the front-end does not know yet where memory is: rings wait */
 	int reqfd;                  /**< SET_BACKEND_REQ_FD: where back-end requests go; -1: nowhere */

@@ -42,6 +42,14 @@ backend_answer(struct backend_call *call)
 	call->be->unacked = true;
 }
 
+static enum vhostx_map_with
+backend_shares_with(const struct vhostx_backend *be)
+{
+	if (be->listening)
+		return VHOSTX_MAP_OWN;
+	return be->local ? VHOSTX_MAP_LOCAL : VHOSTX_MAP_ALL;
+}
+
 /*
  * Take the outcome of building a table. If there is one it takes the place of the old, between two
  * bursts of every ring; else the old stays.
@@ -85,7 +93,7 @@ vhostx_handle_set_mem_table(struct backend_call *call)
 	for (uint32_t i = 0; i < memory->nr; i++)
 		desc[i] = backend_region(&memory->region[i]);
 	backend_answer(call);
-	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, call->be->listening, &mem, &why);
+	ret = vhostx_mem_build(desc, call->msg->fds, memory->nr, call->be->mem, backend_shares_with(call->be), &mem, &why);
 	ret = backend_use_memory(call, ret, mem, why);
 	for (uint32_t i = 0; i < memory->nr && ret == 0 && call->answers; i++)
 		call->reply->payload.memory.region[i].uva = vhostx_postcopy_base(call->be, &memory->region[i]);
@@ -109,7 +117,7 @@ vhostx_handle_add_mem_reg(struct backend_call *call)
 	int ret;
 
 	backend_answer(call);
-	ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], call->be->listening, &mem, &why);
+	ret = vhostx_mem_add(call->be->mem, &desc, call->msg->fds[0], backend_shares_with(call->be), &mem, &why);
 	ret = backend_use_memory(call, ret, mem, why);
 	if (ret == 0 && call->answers)
 		call->reply->payload.mem_reg.region.uva = vhostx_postcopy_base(call->be, region);
