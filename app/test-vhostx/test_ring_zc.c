@@ -693,6 +693,43 @@ free_one(struct held *held, uint32_t *n, uint32_t at)
 	held[at] = held[--*n];
 }
 
+/* A burst sees a part of a long ring: only when all parts were seen, what was done before that is back for sure. */
+static void
+test_ring_zc_long_ring_is_seen_in_parts(void **state)
+{
+	const struct vhostx_zc_conf conf = { .size = 2 * VHOSTX_ZC_LOOK * VHOSTX_ZC_GROUP, .inflight = 100 };
+	struct vhostx_zc *zc = vhostx_zc_create(&conf);
+	struct rig *rig = *state;
+	uint32_t begin, first;
+
+	assert_non_null(zc);
+	rig->snap.zc = zc;
+	/* Something is out everywhere, and nothing of it comes back. */
+	memset(zc->out_in, 1, zc->nr_groups);
+	zc->out = zc->out_entries = zc->nr_groups;
+	begin = vhostx_zc_now() - 1000;
+	zc->polled = zc->lap = begin;
+	poll_nothing(rig);
+	assert_int_equal(zc->polled, begin);
+	first = vhostx_zc_now();
+	poll_nothing(rig);
+	assert_int_equal(zc->polled, begin);
+	rte_delay_us_sleep(100);
+	poll_nothing(rig);
+	assert_int_equal(zc->polled, begin);
+	poll_nothing(rig);
+	assert_true(zc->polled - first < vhostx_zc_now() - first);
+	/* Of one whose few groups with something out are all seen each burst is of now. */
+	memset(zc->out_in, 0, zc->nr_groups);
+	zc->out_in[zc->nr_groups - 1] = 1;
+	rte_delay_us_sleep(100);
+	first = vhostx_zc_now();
+	poll_nothing(rig);
+	assert_true(zc->polled - first <= vhostx_zc_now() - first);
+	vhostx_zc_free(zc);
+	rig->snap.zc = NULL;
+}
+
 /* Any mixture of lengths, bursts and holders: each buffer comes back once, and none while it is read. */
 static void
 test_ring_zc_soak(void **state)
@@ -776,6 +813,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_stops_at_head_that_is_out, any_order),
 	RIG_CASE(test_ring_zc_disabled_returns, any_order),
 	RIG_CASE(test_ring_zc_calls_for_what_returns, any_order),
+	RIG_CASE(test_ring_zc_long_ring_is_seen_in_parts, some),
 	RIG_CASE(test_ring_zc_soak, some),
 };
 

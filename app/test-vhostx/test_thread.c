@@ -22,7 +22,8 @@
 struct seen {
 	cpu_set_t cpus;
 	sigset_t blocked;
-	char name[16];
+	char name[16];        /* what the caller saw */
+	pthread_mutex_t lock; /* held until it has */
 };
 
 static void *
@@ -32,7 +33,8 @@ look(void *arg)
 
 	pthread_getaffinity_np(pthread_self(), sizeof(seen->cpus), &seen->cpus);
 	pthread_sigmask(SIG_SETMASK, NULL, &seen->blocked);
-	pthread_getname_np(pthread_self(), seen->name, sizeof(seen->name));
+	pthread_mutex_lock(&seen->lock);
+	pthread_mutex_unlock(&seen->lock);
 	return arg;
 }
 
@@ -43,9 +45,15 @@ run(struct seen *seen)
 	sigset_t before, after;
 	pthread_t thread;
 
+	pthread_mutex_init(&seen->lock, NULL);
+	pthread_mutex_lock(&seen->lock);
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
 	assert_int_equal(vhostx_thread_start("vhostx-test", look, seen, &thread), 0);
+	assert_int_equal(pthread_getname_np(thread, seen->name, sizeof(seen->name)), 0);
+	pthread_mutex_unlock(&seen->lock);
 	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_mutex_destroy(&seen->lock);
+	assert_string_equal(seen->name, "vhostx-test");
 	pthread_sigmask(SIG_SETMASK, NULL, &after);
 	for (int sig = 1; sig < SIGRTMIN; sig++)
 		assert_int_equal(sigismember(&before, sig), sigismember(&after, sig));
@@ -62,7 +70,6 @@ test_thread_runs_without_eal(void **state)
 
 	(void)state;
 	run(&seen);
-	assert_string_equal(seen.name, "vhostx-test");
 }
 
 /* The caller polls its CPU: the thread is not created onto it, as long as there is another one. */
@@ -85,7 +92,6 @@ test_thread_leaves_lcores_alone(void **state)
 		argv[i] = arg[i];
 	assert_true(rte_eal_init(RTE_DIM(argv), argv) >= 0);
 	run(&seen);
-	assert_string_equal(seen.name, "vhostx-test");
 	if (CPU_COUNT(&cpus) == 1)
 		skip();
 	assert_false(CPU_ISSET(first, &seen.cpus));

@@ -336,15 +336,15 @@ vhostx_range_hint(const struct vhostx_snapshot *s, uint16_t dir)
 	return s->mem->range[s->ring->hint];
 }
 
-/** The whole table that @a t names, if it is in @a range; else NULL. */
-static __rte_always_inline const struct vring_desc *
+/** The whole table that @a t names, if it is in @a range; else NULL. It may begin anywhere. */
+static __rte_always_inline const uint8_t *
 vhostx_table_near(const struct vhostx_range *range, const struct vhostx_desc *t)
 {
 	const uint64_t off = t->addr - range->gpa;
 
 	if (unlikely(off >= range->size || t->len > range->size - off))
 		return NULL;
-	return (const struct vring_desc *)(range->va + off);
+	return range->va + off;
 }
 
 /**
@@ -373,7 +373,7 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 {
 	/* Behind an IOMMU no range has both table and buffers. */
 	const struct vhostx_range range = s->iotlb == NULL ? vhostx_range_hint(s, dir) : (struct vhostx_range){ 0 };
-	const struct vring_desc *const near = vhostx_table_near(&range, t);
+	const uint8_t *const near = vhostx_table_near(&range, t);
 	const uint32_t entries = t->len / sizeof(struct vring_desc);
 	const bool packed = s->format == VHOSTX_PACKED;
 	enum vhostx_cause fault;
@@ -386,7 +386,9 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 	/* The number of steps is bounded by the ring's size: a driver may not build longer chains. */
 	for (uint32_t steps = 0; steps < s->size; steps++) {
 		if (likely(near != NULL)) {
-			d = vhostx_desc_of(vhostx_load64(&near[at].addr), vhostx_load64(&near[at].len), packed);
+			const uint8_t *desc = near + at * sizeof(struct vring_desc);
+
+			d = vhostx_desc_of(vhostx_load64(desc), vhostx_load64(desc + 8), packed);
 		} else {
 			fault = vhostx_table_read(s, t->addr + at * sizeof(struct vring_desc), &d);
 			if (fault != VHOSTX_NO_CAUSE)
