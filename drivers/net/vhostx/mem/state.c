@@ -48,10 +48,9 @@ struct state_file {
 };
 
 #define STATE_BEGIN RTE_ALIGN_CEIL(sizeof(struct state_file), STATE_PAGE)
-#define STATE_JOURNAL RTE_ALIGN_CEIL(sizeof(struct vhostx_journal) + STATE_RING_MAX * sizeof(uint64_t), \
-	STATE_PAGE)
-/* Our own packed record has a word more for each entry. */
+/* A journal and our own packed record have a word for each entry. */
 #define STATE_WORDS(size) ((size) * sizeof(uint64_t))
+#define STATE_JOURNAL RTE_ALIGN_CEIL(sizeof(struct vhostx_journal) + STATE_WORDS(STATE_RING_MAX), STATE_PAGE)
 #define STATE_RECORD RTE_ALIGN_CEIL(sizeof(union vhostx_inflight_ring) + \
 	STATE_RING_MAX * sizeof(struct vhostx_inflight_packed_desc) + STATE_WORDS(STATE_RING_MAX), STATE_PAGE)
 #define STATE_STRIDE (STATE_JOURNAL + STATE_RECORD)

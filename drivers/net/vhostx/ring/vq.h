@@ -336,31 +336,30 @@ vhostx_range_hint(const struct vhostx_snapshot *s, uint16_t dir)
 	return s->mem->range[s->ring->hint];
 }
 
-/** The whole table that @a t names, if it is in @a range; else NULL. It may begin anywhere. */
-static __rte_always_inline const uint8_t *
-vhostx_table_near(const struct vhostx_range *range, const struct vhostx_desc *t)
+/** Where @a len bytes at @a addr are, if @a range has all of them; else NULL. */
+static __rte_always_inline uint8_t *
+vhostx_range_va(const struct vhostx_range *range, uint64_t addr, uint32_t len)
 {
-	const uint64_t off = t->addr - range->gpa;
+	const uint64_t off = addr - range->gpa;
 
-	if (unlikely(off >= range->size || t->len > range->size - off))
+	if (unlikely(off >= range->size || len > range->size - off))
 		return NULL;
 	return range->va + off;
 }
 
 /**
  * Append a buffer that is in @a range and is not the first one: what most of a table names.
- * @return false if vhostx_chain_add() has to look at it.
+ * @return false if the general way has to look at it.
  */
 static __rte_always_inline bool
 vhostx_chain_add_near(const struct vhostx_range *range, struct vhostx_batch *b, struct vhostx_chain *c,
 	const struct vhostx_desc *d)
 {
-	const uint64_t off = d->addr - range->gpa;
+	uint8_t *va = vhostx_range_va(range, d->addr, d->len);
 
-	if (unlikely(off >= range->size || d->len > range->size - off || d->len == 0 || c->total == 0 ||
-			d->len > UINT32_MAX - c->total))
+	if (unlikely(va == NULL || d->len == 0 || c->total == 0 || d->len > UINT32_MAX - c->total))
 		return false;
-	return vhostx_chain_append(b, c, range->va + off, d->len);
+	return vhostx_chain_append(b, c, va, d->len);
 }
 
 /**
@@ -373,7 +372,7 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 {
 	/* Behind an IOMMU no range has both table and buffers. */
 	const struct vhostx_range range = s->iotlb == NULL ? vhostx_range_hint(s, dir) : (struct vhostx_range){ 0 };
-	const uint8_t *const near = vhostx_table_near(&range, t);
+	const uint8_t *const near = vhostx_range_va(&range, t->addr, t->len);
 	const uint32_t entries = t->len / sizeof(struct vring_desc);
 	const bool packed = s->format == VHOSTX_PACKED;
 	enum vhostx_cause fault;
@@ -400,10 +399,8 @@ vhostx_chain_add_table(const struct vhostx_snapshot *s, struct vhostx_batch *b,
 		/* DPDK's virtio driver marks what it transmits as writable here; reading it harms nobody. */
 		if (packed && dir == 0)
 			d.flags &= ~VRING_DESC_F_WRITE;
-		if (unlikely((d.flags & VRING_DESC_F_WRITE) != dir))
-			return VHOSTX_BAD_DIRECTION;
-		if (unlikely(!vhostx_chain_add_near(&range, b, c, &d))) {
-			fault = vhostx_chain_add(s, b, c, &d, dir);
+		if (unlikely((d.flags & VRING_DESC_F_WRITE) != dir || !vhostx_chain_add_near(&range, b, c, &d))) {
+			fault = vhostx_chain_add_buffer(s, b, c, &d, dir);
 			if (fault != VHOSTX_NO_CAUSE)
 				return fault;
 		}
@@ -475,11 +472,11 @@ vhostx_chain_load(const struct vhostx_chain *c, uint16_t dir)
 static __rte_always_inline bool
 vhostx_chain_single(const struct vhostx_range *range, struct vhostx_chain *c, const struct vhostx_desc *d)
 {
-	const uint64_t off = d->addr - range->gpa;
+	uint8_t *va = vhostx_range_va(range, d->addr, d->len);
 
-	if (unlikely(off >= range->size || d->len > range->size - off))
+	if (unlikely(va == NULL))
 		return false;
-	c->va = range->va + off;
+	c->va = va;
 	c->len = d->len;
 	c->total = d->len;
 	return true;
