@@ -2,7 +2,8 @@
  * Copyright (c) 2026 net_vhostx developers
  *
  * The floor: copy the same bytes from, or to, as many buffers as a ring has, with a mempool get and a
- * put. No driver that copies can be cheaper.
+ * put. No driver that copies can be cheaper. The guest's buffers come from its pool and go back to it as
+ * those of its driver do, so they lie as scattered.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,9 @@ struct floor_piece {
 typedef void (*floor_copy_fn)(struct rte_mbuf **pkts, const struct floor_piece *pieces, uint32_t n);
 
 struct perf_floor {
+	const struct perf_alias *alias;
 	struct rte_mempool *host_pool;
+	struct rte_mempool *guest_pool;
 	struct rte_mbuf **ring; /* [size] buffers of the guest */
 	uint8_t **va;           /* [size] their bytes, as a vhost port would see them */
 	uint32_t size;
@@ -127,7 +130,9 @@ perf_floor_create(const struct perf_bench *bench)
 
 	if (floor == NULL)
 		return NULL;
+	floor->alias = &bench->alias;
 	floor->host_pool = bench->host_pool;
+	floor->guest_pool = bench->guest_pool;
 	floor->size = bench->opt->ring;
 	floor->ring = calloc(floor->size, sizeof(*floor->ring));
 	floor->va = calloc(floor->size, sizeof(*floor->va));
@@ -139,8 +144,7 @@ perf_floor_create(const struct perf_bench *bench)
 		return NULL;
 	}
 	for (uint32_t i = 0; i < floor->size; i++)
-		floor->va[i] = perf_alias_of(&bench->alias,
-			rte_pktmbuf_mtod(floor->ring[i], uint8_t *));
+		floor->va[i] = perf_alias_of(floor->alias, rte_pktmbuf_mtod(floor->ring[i], uint8_t *));
 	floor_choose(floor);
 	return floor;
 }
@@ -177,6 +181,26 @@ floor_plan(struct perf_floor *floor, const struct perf_case *c, uint32_t seq)
 		}
 	}
 	return n;
+}
+
+/* Other buffers take the place of those since @a first: the guest's driver frees what the host is done with. */
+static void
+floor_recycle(struct perf_floor *floor, uint32_t first)
+{
+	struct rte_mbuf *fresh[PIECES_MAX];
+	const uint32_t n = RTE_MIN(floor->at - first, RTE_MIN(floor->size, PIECES_MAX));
+
+	if (rte_pktmbuf_alloc_bulk(floor->guest_pool, fresh, n) != 0)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t k = (first + i) % floor->size;
+		struct rte_mbuf *old = floor->ring[k];
+
+		floor->ring[k] = fresh[i];
+		floor->va[k] = perf_alias_of(floor->alias, rte_pktmbuf_mtod(fresh[i], uint8_t *));
+		fresh[i] = old;
+	}
+	rte_pktmbuf_free_bulk(fresh, n);
 }
 
 /* The guest makes its frames. */
@@ -222,6 +246,7 @@ static uint32_t
 floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 {
 	struct perf_floor *floor = lane->floor;
+	const uint32_t first = floor->at;
 	const uint32_t n = floor_plan(floor, c, lane->seq);
 	uint64_t begin, end;
 	int ret;
@@ -237,6 +262,7 @@ floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	}
 	end = perf_clock_end();
 	*cycles = perf_lane_cycles(lane, begin, end);
+	floor_recycle(floor, first);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;
 }
@@ -245,6 +271,7 @@ static uint32_t
 floor_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 {
 	struct perf_floor *floor = lane->floor;
+	const uint32_t first = floor->at;
 	const uint32_t n = floor_plan(floor, c, lane->seq);
 	uint64_t begin, end;
 	int ret;
@@ -261,6 +288,7 @@ floor_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	*cycles = perf_lane_cycles(lane, begin, end);
 	floor->held = ret == 0 ? n : 0;
 	floor->read += floor_guest_read(floor, n);
+	floor_recycle(floor, first);
 	lane->seq += c->burst;
 	return c->burst;
 }
@@ -269,6 +297,7 @@ static uint32_t
 floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 {
 	struct perf_floor *floor = lane->floor;
+	const uint32_t first = floor->at;
 	const uint32_t n = floor_plan(floor, c, lane->seq);
 	uint64_t begin, end;
 	int ret;
@@ -286,6 +315,7 @@ floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	end = perf_clock_end();
 	*cycles = perf_lane_cycles(lane, begin, end);
 	floor->read += floor_guest_read(floor, n);
+	floor_recycle(floor, first);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;
 }
