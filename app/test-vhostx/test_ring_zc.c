@@ -7,6 +7,7 @@
 #include <linux/virtio_net.h>
 
 #include "ring/lend.h"
+#include "test_offload_rig.h"
 #include "test_ring_zc.h"
 
 /* The guest sends one frame, the host receives it. Returns the id. */

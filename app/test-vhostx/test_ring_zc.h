@@ -6,7 +6,8 @@
 #ifndef TEST_RING_ZC_H
 #define TEST_RING_ZC_H
 
-#include "test_offload_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 #define LONG 1500u /* bytes of a packet that is lent */
 
