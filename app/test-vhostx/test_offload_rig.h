@@ -6,10 +6,10 @@
 #ifndef TEST_OFFLOAD_RIG_H
 #define TEST_OFFLOAD_RIG_H
 
-#include "test_ring_rig.h"
-
 #include "guest/guest_ip.h"
+#include "ring/burst.h"
 #include "ring/offload.h"
+#include "test_mbuf_rig.h"
 
 /* Features that matter, all of them negotiated. */
 #define RIG_OFFLOADS 0x7f83 /* CSUM, GUEST_CSUM, GUEST_TSO4 to HOST_UFO */
@@ -61,18 +61,6 @@ rig_conf(void)
 
 	assert_int_equal(vhostx_offload_register(&conf), 0);
 	return conf;
-}
-
-/* Negotiate, and let the application look at flags. */
-static inline void
-rig_negotiate(struct rig *rig, uint16_t features)
-{
-	const uint32_t base = rig_stop(rig);
-
-	rig->snap.offloads = features;
-	rig->snap.hdr_mask = features & 1 << VIRTIO_NET_F_CSUM ? 0xffff : 0;
-	rig->queue.offload = rig_conf();
-	rig_start(rig, base);
 }
 
 /* An mbuf of the packet, which is built in @a buf, that asks for all that it can. */

@@ -4,7 +4,8 @@
  * What rx and tx share, over good rings of all kinds: the position of the ring, and when the guest is
  * called.
  */
-#include "test_ring_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 static void
 test_ring_down_queue_moves_nothing(void **state)

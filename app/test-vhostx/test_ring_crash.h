@@ -7,7 +7,8 @@
 #ifndef TEST_RING_CRASH_H
 #define TEST_RING_CRASH_H
 
-#include "test_ring_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 #include "crash_step.h"
 #include "ring/inflight.h"

@@ -8,7 +8,7 @@
 
 #include "ring/inspect.h"
 #include "ring/zerocopy.h"
-#include "test_offload_rig.h"
+#include "test_ring_offload.h"
 
 #define LOG_PAGE 4096u
 /* RIG_NOWHERE is past every region, wherever those are. */

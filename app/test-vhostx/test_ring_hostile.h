@@ -8,7 +8,8 @@
 #ifndef TEST_RING_HOSTILE_H
 #define TEST_RING_HOSTILE_H
 
-#include "test_ring_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 #define GOOD 900u /* seed of the frame that follows a bad chain */
 

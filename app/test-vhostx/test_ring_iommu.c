@@ -4,7 +4,8 @@
  * Rings behind an IOMMU: what they ask for, what they do when it is denied or taken back. That they move packets
  * like others is for the tests of the others to see.
  */
-#include "test_ring_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 /* One burst, and no more. */
 static uint16_t

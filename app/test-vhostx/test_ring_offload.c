@@ -4,7 +4,7 @@
  * Offloads through the bursts and the rings: headers in any layout, drops that lose nothing else, segments
  * in buffers of any shape.
  */
-#include "test_offload_rig.h"
+#include "test_ring_offload.h"
 
 static uint8_t buf[VHOSTX_PACKET_MAX], got[VHOSTX_PACKET_MAX];
 

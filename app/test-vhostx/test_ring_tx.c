@@ -4,7 +4,8 @@
  * tx bursts, host to guest, over good rings: every case runs on all kinds of ring, with the guest's side
  * of guest/ as the judge.
  */
-#include "test_ring_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 static void
 test_ring_tx_delivers_every_length(void **state)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * What the tests of zero-copy rings share: a rig whose ring has a table.
+ * What the tests of zero-copy rings share: a rig whose ring has a table, and packets that may be lent.
  */
 #ifndef TEST_RING_ZC_H
 #define TEST_RING_ZC_H
 
-#include "test_offload_rig.h"
+#include "test_ring_cases.h"
+#include "test_ring_packets.h"
 
 #define LONG 1500u /* bytes of a packet that is lent */
 
@@ -45,11 +46,44 @@ drop_table(struct rig *rig)
 	rig->snap.zc = NULL;
 }
 
+/* The guest sends one frame, the host receives it. Returns the id. */
+static inline int
+pass_one(struct rig *rig, uint32_t i, uint32_t len, struct rte_mbuf **m)
+{
+	const int id = rig_send(rig, i, len);
+
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, m, 1), 1);
+	return id;
+}
+
+/* Do bytes of the packet lie in the guest's memory? */
+static inline bool
+is_lent(const struct rig *rig, const struct rte_mbuf *m)
+{
+	for (; m != NULL; m = m->next) {
+		for (uint32_t i = 0; i < rig->mem.nr; i++) {
+			if (rte_pktmbuf_mtod(m, uint8_t *) - rig->mem.region[i].va <
+					(ptrdiff_t)rig->mem.region[i].size &&
+					rte_pktmbuf_mtod(m, uint8_t *) >= rig->mem.region[i].va)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* For cases that take long: what differs for them is the format, the size and the layout. */
 static inline bool
 some(const struct rig_variant *v)
 {
 	return !v->in_order && v->mergeable && !v->event_idx;
+}
+
+/* A zero-copy port does not offer IN_ORDER. */
+static inline bool
+any_order(const struct rig_variant *v)
+{
+	return !v->in_order;
 }
 
 #endif /* TEST_RING_ZC_H */
