@@ -3,12 +3,14 @@
  *
  * Pools for received packets: which of them a port takes.
  */
+#include <rte_malloc.h>
+
 #include "test_ethdev_front.h"
 #include "ring/zerocopy.h"
 
 #define LONG 1500u
 
-/* May a port with these arguments have a pool whose mbufs have so much room beyond their headroom? */
+/* May a port with these arguments have this pool? */
 static bool
 is_taken(const char *devargs, struct rte_mempool *mbufs)
 {
@@ -84,6 +86,27 @@ test_ethdev_pool_smallest_room_that_lends(void **state)
 	rte_mempool_free(mbufs);
 }
 
+/* Such mbufs keep the buffer that they have: another one, of a guest, would never come back. */
+static void
+test_ethdev_pool_regress_pinned_buffers(void **state)
+{
+	const size_t len = 256 * (RTE_PKTMBUF_HEADROOM + RIG_ROOM);
+	struct rte_pktmbuf_extmem ext = { .buf_len = len, .elt_size = RTE_PKTMBUF_HEADROOM + RIG_ROOM };
+	struct rte_mempool *mbufs;
+
+	(void)state;
+	ext.buf_ptr = rte_malloc(NULL, len, RTE_CACHE_LINE_SIZE);
+	ext.buf_iova = rte_malloc_virt2iova(ext.buf_ptr);
+	mbufs = rte_pktmbuf_pool_create_extbuf("pinned", 255, 0, 0, RTE_PKTMBUF_HEADROOM + RIG_ROOM, SOCKET_ID_ANY,
+		&ext, 1);
+	assert_non_null(mbufs);
+	assert_false(is_taken(",dequeue-zero-copy=1", mbufs));
+	assert_false(is_taken(",ext-buffer=1", mbufs));
+	assert_false(is_taken("", mbufs));
+	rte_mempool_free(mbufs);
+	rte_free(ext.buf_ptr);
+}
+
 int
 main(void)
 {
@@ -91,6 +114,7 @@ main(void)
 		rig_case(test_ethdev_pool_needs_room),
 		rig_case(test_ethdev_pool_regress_no_room_for_copied_header),
 		rig_case(test_ethdev_pool_smallest_room_that_lends),
+		rig_case(test_ethdev_pool_regress_pinned_buffers),
 	};
 
 	return rig_main(tests);

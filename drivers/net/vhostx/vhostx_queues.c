@@ -139,6 +139,12 @@ check_pool(const struct vhostx_port *port, uint16_t id, struct rte_mempool *pool
 			id, pool->name, RTE_PKTMBUF_HEADROOM);
 		return -EINVAL;
 	}
+	/* They never let go of the buffer that they have: what is attached to them would stay there. */
+	if (rte_pktmbuf_priv_flags(pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) {
+		VHOSTX_LOG(ERR, port->name, "rx queue %u: the mbufs of pool %s have external buffers for good; "
+			"make it by rte_pktmbuf_pool_create()", id, pool->name);
+		return -ENOTSUP;
+	}
 	/* What is copied of a packet that is lent goes into one. */
 	if (port->args.dequeue_zero_copy && !port->args.linear_buffer &&
 			room < RTE_PKTMBUF_HEADROOM + VHOSTX_ZC_HEADER) {
