@@ -308,6 +308,8 @@ check_base_late(const struct front_conf *conf)
 	assert_readable(m, 1);
 	rte_pktmbuf_free(m);
 	wait_until(xstat(port, "zc_outstanding") == 0);
+	/* It was out longer than any that came back in time. */
+	assert_true(xstat(port, "zc_longest_us") >= 399000);
 	front_free(f);
 	port_close(port);
 }
