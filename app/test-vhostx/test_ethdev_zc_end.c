@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 net_vhostx developers
+ *
+ * Zero-copy ports and what ends around them while packets are out: rings, memory, connections, ports.
+ */
+#include "test_ethdev_zc.h"
+
+static const struct port_conf patient = {
+	.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=400",
+};
+
+/* A packet that a thread frees after a while. */
+struct later {
+	struct rte_mbuf *m;
+	pthread_t thread;
+};
+
+static void *
+free_later(void *arg)
+{
+	struct later *later = arg;
+
+	rte_delay_us_sleep(20000);
+	rte_pktmbuf_free(later->m);
+	return NULL;
+}
+
+/* --- the end of a ring ------------------------------------------------------------------------------ */
+
+static uint32_t
+get_base(struct front *f, uint16_t ring)
+{
+	const struct vhostx_msg_vring_state state = { .index = ring };
+
+	front_sendmsg(f, VHOSTX_GET_VRING_BASE, &state, sizeof(state), NULL, 0);
+	return front_reply(f) >> 32;
+}
+
+/* The answer waits for the deadline, not for the packet; the guest has all of its ring then. */
+static void
+check_base_late(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	const uint64_t start = now_ms();
+	const uint32_t base = get_base(f, 1);
+
+	assert_true(now_ms() - start >= 399);
+	assert_int_equal(front_reap(f, 0), 1);
+	assert_int_equal(base, conf->format == GUEST_PACKED ? guest_ring_base(&f->ring[1]) :
+		guest_ring_base(&f->ring[1]) & 0xffff);
+	assert_int_equal(xstat(port, "rx_q0_zc_completed_early"), 1);
+	assert_int_equal(xstat(port, "zc_outstanding"), 1);
+	assert_readable(m, 1);
+	rte_pktmbuf_free(m);
+	wait_until(xstat(port, "zc_outstanding") == 0);
+	/* It was out longer than any that came back in time. */
+	assert_true(xstat(port, "zc_longest_us") >= 399000);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_base_waits_for_deadline(void **state)
+{
+	(void)state;
+	for_each_format(check_base_late);
+}
+
+/* The answer comes when the packet is freed. */
+static void
+check_base_soon(const struct front_conf *conf)
+{
+	const struct port_conf very_patient = {
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
+	};
+	const uint16_t port = vhost_open(0, &very_patient);
+	struct front *f = front_open(0, conf);
+	struct later later = { .m = pass_lent(f, port, 1) };
+	const uint64_t start = now_ms();
+
+	assert_int_equal(pthread_create(&later.thread, NULL, free_later, &later), 0);
+	get_base(f, 1);
+	assert_true(now_ms() - start < 9000);
+	pthread_join(later.thread, NULL);
+	assert_int_equal(front_reap(f, 0), 1);
+	assert_int_equal(xstat(port, "rx_q0_zc_completed_early"), 0);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_base_waits_no_longer(void **state)
+{
+	(void)state;
+	for_each_format(check_base_soon);
+}
+
+/* One port's front-end waits, another's is answered at once. */
+static void
+test_ethdev_zc_no_other_port_waits(void **state)
+{
+	const struct port_conf very_patient = {
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=3000",
+	};
+	const struct vhostx_msg_vring_state ask = { .index = 1 };
+	const uint16_t slow = vhost_open(0, &very_patient), fast = vhost_open(1, &lender);
+	struct front *f = front_open(0, &formats[0]), *g = front_open(1, &formats[0]);
+	struct rte_mbuf *m = pass_lent(f, slow, 1);
+	uint64_t start;
+
+	(void)state;
+	front_sendmsg(f, VHOSTX_GET_VRING_BASE, &ask, sizeof(ask), NULL, 0);
+	start = now_ms();
+	for (uint32_t i = 0; i < 20; i++)
+		get_base(g, 1);
+	assert_true(now_ms() - start < 2500);
+	front_reply(f);
+	assert_true(now_ms() - start >= 2999);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	front_free(g);
+	port_close(slow);
+	port_close(fast);
+	wait_until(vhostx_map_count() == 0);
+}
+
+/* Restarts with packets of every life kept: after some of them the ring copies, until they are freed. */
+static void
+check_restarts(const struct front_conf *conf)
+{
+	const struct port_conf hasty = {
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=1",
+	};
+	const uint16_t port = vhost_open(0, &hasty);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *kept[VHOSTX_ZC_OLD + 2], *m;
+	uint32_t lent = 0;
+
+	for (uint32_t i = 0; i < RTE_DIM(kept); i++) {
+		kept[i] = pass(f, port, i);
+		lent += kept[i]->nb_segs == 2;
+		get_base(f, 1);
+		front_reap(f, 0);
+		front_start_ring(f, 1);
+	}
+	assert_int_equal(lent, VHOSTX_ZC_OLD);
+	assert_int_equal(xstat(port, "rx_q0_zc_copied_held"), 2);
+	for (uint32_t i = 0; i < RTE_DIM(kept); i++)
+		assert_readable(kept[i], i);
+	rte_pktmbuf_free_bulk(kept, RTE_DIM(kept));
+	wait_until(xstat(port, "zc_outstanding") == 0);
+	m = pass_lent(f, port, 9);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_copies_after_many_restarts(void **state)
+{
+	(void)state;
+	for_each_format(check_restarts);
+}
+
+/* --- the end of memory, connection and port ------------------------------------------------------------ */
+
+/* A region that is removed: its table is acknowledged after the deadline, and it stays as long as it is read. */
+static void
+check_memory(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_new(conf);
+	const uint64_t gpa = FRONT_GPA + (1u << 30);
+	const struct guest_seg seg = { gpa, FRONT_HDR + LONG, false };
+	struct rte_mbuf *m = NULL;
+	uint8_t bytes[FRONT_HDR + LONG] = { 0 };
+	uint64_t start;
+
+	assert_int_equal(guest_mem_add(&f->mem, gpa, 65536, FRONT_UVA + (1u << 30), GUEST_PLACE_START), 1);
+	front_connect(f, 0);
+	guest_net_pattern(bytes + FRONT_HDR, LONG, 3, 0);
+	assert_int_equal(guest_mem_write(&f->mem, gpa, bytes, sizeof(bytes)), 0);
+	assert_true(guest_ring_add(&f->ring[1], &seg, 1) >= 0);
+	front_publish(f, 1);
+	wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 1);
+	assert_int_equal(m->nb_segs, 2);
+	assert_int_equal(vhostx_map_count(), 2);
+	/* The guest has one region less; what it took from the other is still out. */
+	f->mem.nr = 1;
+	start = now_ms();
+	front_memory(f);
+	assert_true(now_ms() - start >= 399);
+	f->mem.nr = 2;
+	assert_int_equal(vhostx_map_count(), 2);
+	assert_readable(m, 3);
+	/* The ring has gone on. */
+	rte_pktmbuf_free(pass_lent(f, port, 4));
+	rte_pktmbuf_free(m);
+	wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 0 && xstat(port, "zc_outstanding") == 0);
+	wait_until(vhostx_map_count() == 1);
+	assert_int_equal(front_reap(f, 0), 2);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_memory_leaves(void **state)
+{
+	(void)state;
+	for_each_format(check_memory);
+}
+
+static void
+check_disconnect(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1), *next;
+
+	front_disconnect(f);
+	wait_until(!port_is_up(port));
+	wait_until(front_reap(f, 0) == 1);
+	assert_readable(m, 1);
+	/* The same guest comes back: its ring is whole. */
+	front_connect(f, 0);
+	next = pass_lent(f, port, 2);
+	assert_readable(m, 1);
+	assert_readable(next, 2);
+	rte_pktmbuf_free(m);
+	rte_pktmbuf_free(next);
+	wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 0 && xstat(port, "zc_outstanding") == 0);
+	assert_int_equal(front_reap(f, 0), 1);
+	assert_int_equal(vhostx_map_count(), 1);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_outlives_connection(void **state)
+{
+	(void)state;
+	for_each_format(check_disconnect);
+}
+
+/* A front-end that is back before the deadline is over: the last life of its ring ends first. */
+static void
+check_reconnect(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1), *next;
+
+	front_disconnect(f);
+	front_connect(f, 0);
+	assert_int_equal(front_reap(f, 0), 1);
+	next = pass_lent(f, port, 2);
+	assert_readable(m, 1);
+	rte_pktmbuf_free(m);
+	rte_pktmbuf_free(next);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_reconnects_within_deadline(void **state)
+{
+	(void)state;
+	for_each_format(check_reconnect);
+}
+
+/* The front-end goes while its message waits. */
+static void
+check_gone(const struct front_conf *conf)
+{
+	const struct vhostx_msg_vring_state ask = { .index = 1 };
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+
+	front_sendmsg(f, VHOSTX_GET_VRING_BASE, &ask, sizeof(ask), NULL, 0);
+	wait_until(!port_is_up(port));
+	front_disconnect(f);
+	wait_until(front_reap(f, 0) == 1);
+	front_connect(f, 0);
+	rte_pktmbuf_free(pass_lent(f, port, 2));
+	assert_readable(m, 1);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_front_end_goes_while_it_waits(void **state)
+{
+	(void)state;
+	for_each_format(check_gone);
+}
+
+/* After the port nothing is left but what its packets are in. */
+static void
+check_close(const struct front_conf *conf)
+{
+	const unsigned int threads = count_threads();
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m[3];
+	struct later later;
+
+	for (uint32_t i = 0; i < RTE_DIM(m); i++)
+		m[i] = pass_lent(f, port, i);
+	port_close(port);
+	assert_int_equal(front_reap(f, 0), RTE_DIM(m));
+	assert_int_equal(vhostx_map_count(), 1);
+	for (uint32_t i = 0; i < RTE_DIM(m); i++)
+		assert_readable(m[i], i);
+	rte_pktmbuf_free(m[2]);
+	rte_pktmbuf_free(m[0]);
+	later.m = m[1];
+	assert_int_equal(pthread_create(&later.thread, NULL, free_later, &later), 0);
+	pthread_join(later.thread, NULL);
+	wait_until(vhostx_map_count() == 0);
+	assert_true(count_threads() <= threads + 1);
+	front_free(f);
+}
+
+static void
+test_ethdev_zc_outlives_port(void **state)
+{
+	(void)state;
+	for_each_format(check_close);
+}
+
+static void
+test_ethdev_zc_close_while_front_end_waits(void **state)
+{
+	const struct vhostx_msg_vring_state ask = { .index = 1 };
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_open(0, &formats[0]);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+
+	(void)state;
+	front_sendmsg(f, VHOSTX_GET_VRING_BASE, &ask, sizeof(ask), NULL, 0);
+	wait_until(!port_is_up(port));
+	port_close(port);
+	assert_int_equal(front_reap(f, 0), 1);
+	assert_readable(m, 1);
+	rte_pktmbuf_free(m);
+	wait_until(vhostx_map_count() == 0);
+	front_free(f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_case(test_ethdev_zc_base_waits_for_deadline),
+		rig_case(test_ethdev_zc_base_waits_no_longer),
+		rig_case(test_ethdev_zc_no_other_port_waits),
+		rig_case(test_ethdev_zc_copies_after_many_restarts),
+		rig_case(test_ethdev_zc_memory_leaves),
+		rig_case(test_ethdev_zc_outlives_connection),
+		rig_case(test_ethdev_zc_reconnects_within_deadline),
+		rig_case(test_ethdev_zc_front_end_goes_while_it_waits),
+		rig_case(test_ethdev_zc_outlives_port),
+		rig_case(test_ethdev_zc_close_while_front_end_waits),
+	};
+
+	return rig_main(tests);
+}
