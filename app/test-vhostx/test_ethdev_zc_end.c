@@ -68,6 +68,47 @@ test_ethdev_zc_base_waits_for_deadline(void **state)
 	for_each_format(check_base_late);
 }
 
+/* Whatever ends a ring waits for what is out of it, and then gives it back. */
+static void
+check_end_waits(const struct front_conf *conf, uint32_t request, const void *payload, uint32_t size)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	const uint64_t start = now_ms();
+
+	front_do(f, request, payload, size, -1);
+	assert_true(now_ms() - start >= 49);
+	assert_int_equal(front_reap(f, 0), 1);
+	assert_int_equal(xstat(port, "rx_q0_zc_completed_early"), 1);
+	assert_readable(m, 1);
+	/* The ring is the guest's to put something else there. */
+	rte_pktmbuf_free(m);
+	wait_until(xstat(port, "zc_outstanding") == 0);
+	assert_int_equal(front_reap(f, 0), 0);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+check_ends(const struct front_conf *conf)
+{
+	const struct vhostx_msg_vring_state base = { .index = 1,
+		.num = conf->format == GUEST_PACKED ? GUEST_PACKED_BASE : 0 };
+	const uint64_t reset = 0;
+
+	check_end_waits(conf, VHOSTX_SET_VRING_BASE, &base, sizeof(base));
+	check_end_waits(conf, VHOSTX_RESET_DEVICE, NULL, 0);
+	check_end_waits(conf, VHOSTX_SET_STATUS, &reset, sizeof(reset));
+}
+
+static void
+test_ethdev_zc_every_end_waits(void **state)
+{
+	(void)state;
+	for_each_format(check_ends);
+}
+
 /* The answer comes when the packet is freed. */
 static void
 check_base_soon(const struct front_conf *conf)
@@ -356,6 +397,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_base_waits_for_deadline),
+		rig_case(test_ethdev_zc_every_end_waits),
 		rig_case(test_ethdev_zc_base_waits_no_longer),
 		rig_case(test_ethdev_zc_no_other_port_waits),
 		rig_case(test_ethdev_zc_copies_after_many_restarts),

@@ -405,6 +405,11 @@ zc_go_on(struct vhostx_port *port)
 	if (wait == VHOSTX_ZC_WAIT_GONE) {
 		vhostx_port_forget(port);
 	} else {
+		/* What is freed after a reset has no ring to go back to: its memory may be something else then. */
+		for (uint16_t i = 1; wait == VHOSTX_ZC_WAIT_RINGS && i < port->be.nr_vrings; i += 2) {
+			if (zc_ends(&port->zc.msg, i))
+				vhostx_zc_end(port, i);
+		}
 		ret = vhostx_port_handle(port, &port->zc.msg);
 		vhostx_msg_close_fds(&port->zc.msg);
 	}
