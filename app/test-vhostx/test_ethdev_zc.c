@@ -3,6 +3,7 @@
  *
  * Zero-copy ports whose rings run: what comes back, when, and what those who keep it do to the guest.
  */
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <ethdev_driver.h>
@@ -210,6 +211,59 @@ test_ethdev_zc_returns_while_stopped(void **state)
 	for_each_format(check_stopped);
 }
 
+#define LOG_LEN 16384u
+
+/* The front-end wants to know from now on what is written. @return its log, where nothing is noted yet. */
+static uint8_t *
+front_log(struct front *f, int *fd)
+{
+	const struct vhostx_msg_log desc = { .size = LOG_LEN };
+	uint8_t *log;
+
+	*fd = memfd_create("log", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(*fd, LOG_LEN), 0);
+	log = mmap(NULL, LOG_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	assert_true(log != MAP_FAILED);
+	front_sendmsg(f, VHOSTX_SET_LOG_BASE, &desc, sizeof(desc), fd, 1);
+	assert_int_equal(front_reply(f), 0);
+	front_do_u64(f, VHOSTX_SET_FEATURES, front_features(&f->conf) | RTE_BIT64(VHOSTX_F_LOG_ALL), -1);
+	memset(log, 0, LOG_LEN);
+	return log;
+}
+
+/* What the control thread writes into the ring is in the log, too; and nothing is lent while there is one. */
+static void
+check_logged(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	const struct guest_ring_conf *ring = &f->ring[1].conf;
+	const uint64_t page = (conf->format == GUEST_PACKED ? ring->desc_gpa : ring->device_gpa) / 4096;
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	uint8_t *log;
+	int fd;
+
+	log = front_log(f, &fd);
+	rte_pktmbuf_free(m);
+	wait_until(front_reap(f, 0) == 1);
+	assert_true(log[page / 8] & 1u << page % 8);
+	m = pass(f, port, 2);
+	assert_readable(m, 2);
+	rte_pktmbuf_free(m);
+	assert_int_equal(xstat(port, "rx_q0_zc_copied_logged"), 1);
+	front_free(f);
+	port_close(port);
+	munmap(log, LOG_LEN);
+	close(fd);
+}
+
+static void
+test_ethdev_zc_logs_what_returns_unpolled(void **state)
+{
+	(void)state;
+	for_each_format(check_logged);
+}
+
 /* Packets that are never freed: the guest has the other half of its ring. */
 static void
 check_hoarder(const struct front_conf *conf)
@@ -257,6 +311,7 @@ main(void)
 		rig_case(test_ethdev_zc_returns_long_unpolled),
 		rig_case(test_ethdev_zc_lets_pollers_work),
 		rig_case(test_ethdev_zc_returns_while_stopped),
+		rig_case(test_ethdev_zc_logs_what_returns_unpolled),
 		rig_case(test_ethdev_zc_lives_with_hoarder),
 	};
 
