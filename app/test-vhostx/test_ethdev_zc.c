@@ -10,6 +10,7 @@
 
 #include "test_ethdev_zc.h"
 
+#include "mem/inflight.h"
 #include "ring/lend.h"
 
 /* Buffers come back in any order: the guest may not count on another one. */
@@ -264,6 +265,70 @@ test_ethdev_zc_logs_what_returns_unpolled(void **state)
 	for_each_format(check_logged);
 }
 
+/* The front-end keeps a record of what is in flight from now on. @return its view of that. */
+static struct vhostx_inflight *
+front_record(struct front *f)
+{
+	const bool packed = f->conf.format == GUEST_PACKED;
+	const uint16_t size = f->ring[1].conf.size;
+	const struct vhostx_msg_inflight desc = {
+		.mmap_size = vhostx_inflight_size(f->nr, size, packed), .num_queues = f->nr, .queue_size = size,
+	};
+	const int fd = vhostx_inflight_create(desc.mmap_size);
+	struct vhostx_inflight *record;
+	const char *why;
+
+	assert_true(fd >= 0);
+	assert_int_equal(vhostx_inflight_open(fd, 0, desc.mmap_size, f->nr, size, &record, &why), 0);
+	front_do(f, VHOSTX_SET_INFLIGHT_FD, &desc, sizeof(desc), fd);
+	close(fd);
+	return record;
+}
+
+/* Chains of the transmitting ring that are in flight by the record. */
+static uint32_t
+count_noted(const struct front *f, const struct vhostx_inflight *record)
+{
+	const bool packed = f->conf.format == GUEST_PACKED;
+	const uint16_t size = f->ring[1].conf.size;
+	const union vhostx_inflight_ring *r = vhostx_inflight_ring(record, 1, size, packed);
+	uint32_t n = 0;
+
+	for (uint16_t i = 0; i < size; i++)
+		n += packed ? r->packed.desc[i].inflight : r->split.desc[i].inflight;
+	return n;
+}
+
+/* What the control thread gives back is out of the record, or a back-end that is killed then would give it twice. */
+static void
+check_noted(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct vhostx_inflight *record = front_record(f);
+	struct rte_mbuf *m[2];
+
+	for (uint32_t i = 0; i < RTE_DIM(m); i++)
+		m[i] = pass_lent(f, port, i);
+	assert_int_equal(count_noted(f, record), 2);
+	rte_pktmbuf_free(m[0]);
+	wait_until(front_reap(f, 0) == 1 && xstat(port, "zc_outstanding") == 1);
+	assert_int_equal(count_noted(f, record), 1);
+	rte_pktmbuf_free(m[1]);
+	wait_until(front_reap(f, 0) == 1 && xstat(port, "zc_outstanding") == 0);
+	assert_int_equal(count_noted(f, record), 0);
+	front_free(f);
+	port_close(port);
+	vhostx_inflight_close(record);
+}
+
+static void
+test_ethdev_zc_notes_what_returns_unpolled(void **state)
+{
+	(void)state;
+	for_each_format(check_noted);
+}
+
 /* Packets that are never freed: the guest has the other half of its ring. */
 static void
 check_hoarder(const struct front_conf *conf)
@@ -312,6 +377,7 @@ main(void)
 		rig_case(test_ethdev_zc_lets_pollers_work),
 		rig_case(test_ethdev_zc_returns_while_stopped),
 		rig_case(test_ethdev_zc_logs_what_returns_unpolled),
+		rig_case(test_ethdev_zc_notes_what_returns_unpolled),
 		rig_case(test_ethdev_zc_lives_with_hoarder),
 	};
 
