@@ -44,9 +44,13 @@ check_base_late(const struct front_conf *conf)
 	struct front *f = front_open(0, conf);
 	struct rte_mbuf *m = pass_lent(f, port, 1);
 	const uint64_t start = now_ms();
-	const uint32_t base = get_base(f, 1);
+	uint32_t base;
 
+	guest_ring_calls(&f->ring[1], true);
+	front_calls(f, 1);
+	base = get_base(f, 1);
 	assert_true(now_ms() - start >= 399);
+	assert_int_equal(front_calls(f, 1), 1);
 	assert_int_equal(front_reap(f, 0), 1);
 	assert_int_equal(base, conf->format == GUEST_PACKED ? guest_ring_base(&f->ring[1]) :
 		guest_ring_base(&f->ring[1]) & 0xffff);
