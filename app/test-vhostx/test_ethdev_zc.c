@@ -1,14 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * Zero-copy ports whose rings run: when what is out comes back, who waits for it, and what such a port offers.
+ * Zero-copy ports whose rings run: what comes back, when, and what those who keep it do to the guest.
  */
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <ethdev_driver.h>
 
-#include "ring/lend.h"
 #include "test_ethdev_zc.h"
+
+#include "mem/inflight.h"
+#include "ring/lend.h"
+
+/* Buffers come back in any order: the guest may not count on another one. */
+static void
+test_ethdev_zc_offers_no_order(void **state)
+{
+	const uint16_t zc = vhost_open(0, &lender), copying = vhost_open(1, &(struct port_conf){ 0 });
+	struct front *f = front_open(0, &formats[0]), *g = front_open(1, &formats[0]);
+
+	(void)state;
+	assert_false(front_offered(f) & RTE_BIT64(VIRTIO_F_IN_ORDER));
+	assert_true(front_offered(g) & RTE_BIT64(VIRTIO_F_IN_ORDER));
+	front_free(f);
+	front_free(g);
+	port_close(zc);
+	port_close(copying);
+}
+
+/* Registering memory would wait for a lock that a front-end of this process may hold: what devices read is copied. */
+static void
+check_own_front(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &(struct port_conf){ .devargs = ",dequeue-zero-copy=1,zc-threshold=512" });
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass(f, port, 1);
+
+	assert_int_equal(xstat(port, "rx_q0_zc_copied_no_dma"), 1);
+	assert_readable(m, 1);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_registers_nothing_of_own_front_end(void **state)
+{
+	(void)state;
+	for_each_format(check_own_front);
+}
 
 static void
 check_burst(const struct front_conf *conf)
@@ -171,6 +212,123 @@ test_ethdev_zc_returns_while_stopped(void **state)
 	for_each_format(check_stopped);
 }
 
+#define LOG_LEN 16384u
+
+/* The front-end wants to know from now on what is written. @return its log, where nothing is noted yet. */
+static uint8_t *
+front_log(struct front *f, int *fd)
+{
+	const struct vhostx_msg_log desc = { .size = LOG_LEN };
+	uint8_t *log;
+
+	*fd = memfd_create("log", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(*fd, LOG_LEN), 0);
+	log = mmap(NULL, LOG_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	assert_true(log != MAP_FAILED);
+	front_sendmsg(f, VHOSTX_SET_LOG_BASE, &desc, sizeof(desc), fd, 1);
+	assert_int_equal(front_reply(f), 0);
+	front_do_u64(f, VHOSTX_SET_FEATURES, front_features(&f->conf) | RTE_BIT64(VHOSTX_F_LOG_ALL), -1);
+	memset(log, 0, LOG_LEN);
+	return log;
+}
+
+/* What the control thread writes into the ring is in the log, too; and nothing is lent while there is one. */
+static void
+check_logged(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	const struct guest_ring_conf *ring = &f->ring[1].conf;
+	const uint64_t page = (conf->format == GUEST_PACKED ? ring->desc_gpa : ring->device_gpa) / 4096;
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	uint8_t *log;
+	int fd;
+
+	log = front_log(f, &fd);
+	rte_pktmbuf_free(m);
+	wait_until(front_reap(f, 0) == 1);
+	assert_true(log[page / 8] & 1u << page % 8);
+	m = pass(f, port, 2);
+	assert_readable(m, 2);
+	rte_pktmbuf_free(m);
+	assert_int_equal(xstat(port, "rx_q0_zc_copied_logged"), 1);
+	front_free(f);
+	port_close(port);
+	munmap(log, LOG_LEN);
+	close(fd);
+}
+
+static void
+test_ethdev_zc_logs_what_returns_unpolled(void **state)
+{
+	(void)state;
+	for_each_format(check_logged);
+}
+
+/* The front-end keeps a record of what is in flight from now on. @return its view of that. */
+static struct vhostx_inflight *
+front_record(struct front *f)
+{
+	const bool packed = f->conf.format == GUEST_PACKED;
+	const uint16_t size = f->ring[1].conf.size;
+	const struct vhostx_msg_inflight desc = {
+		.mmap_size = vhostx_inflight_size(f->nr, size, packed), .num_queues = f->nr, .queue_size = size,
+	};
+	const int fd = vhostx_inflight_create(desc.mmap_size);
+	struct vhostx_inflight *record;
+	const char *why;
+
+	assert_true(fd >= 0);
+	assert_int_equal(vhostx_inflight_open(fd, 0, desc.mmap_size, f->nr, size, &record, &why), 0);
+	front_do(f, VHOSTX_SET_INFLIGHT_FD, &desc, sizeof(desc), fd);
+	close(fd);
+	return record;
+}
+
+/* Chains of the transmitting ring that are in flight by the record. */
+static uint32_t
+count_noted(const struct front *f, const struct vhostx_inflight *record)
+{
+	const bool packed = f->conf.format == GUEST_PACKED;
+	const uint16_t size = f->ring[1].conf.size;
+	const union vhostx_inflight_ring *r = vhostx_inflight_ring(record, 1, size, packed);
+	uint32_t n = 0;
+
+	for (uint16_t i = 0; i < size; i++)
+		n += packed ? r->packed.desc[i].inflight : r->split.desc[i].inflight;
+	return n;
+}
+
+/* What the control thread gives back is out of the record, or a back-end that is killed then would give it twice. */
+static void
+check_noted(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct vhostx_inflight *record = front_record(f);
+	struct rte_mbuf *m[2];
+
+	for (uint32_t i = 0; i < RTE_DIM(m); i++)
+		m[i] = pass_lent(f, port, i);
+	assert_int_equal(count_noted(f, record), 2);
+	rte_pktmbuf_free(m[0]);
+	wait_until(front_reap(f, 0) == 1 && xstat(port, "zc_outstanding") == 1);
+	assert_int_equal(count_noted(f, record), 1);
+	rte_pktmbuf_free(m[1]);
+	wait_until(front_reap(f, 0) == 1 && xstat(port, "zc_outstanding") == 0);
+	assert_int_equal(count_noted(f, record), 0);
+	front_free(f);
+	port_close(port);
+	vhostx_inflight_close(record);
+}
+
+static void
+test_ethdev_zc_notes_what_returns_unpolled(void **state)
+{
+	(void)state;
+	for_each_format(check_noted);
+}
+
 /* Packets that are never freed: the guest has the other half of its ring. */
 static void
 check_hoarder(const struct front_conf *conf)
@@ -207,33 +365,20 @@ test_ethdev_zc_lives_with_hoarder(void **state)
 	for_each_format(check_hoarder);
 }
 
-/* Buffers come back in any order: the guest may not count on another one. */
-static void
-test_ethdev_zc_offers_no_order(void **state)
-{
-	const uint16_t zc = vhost_open(0, &lender), copying = vhost_open(1, &(struct port_conf){ 0 });
-	struct front *f = front_open(0, &formats[0]), *g = front_open(1, &formats[0]);
-
-	(void)state;
-	assert_false(front_offered(f) & RTE_BIT64(VIRTIO_F_IN_ORDER));
-	assert_true(front_offered(g) & RTE_BIT64(VIRTIO_F_IN_ORDER));
-	front_free(f);
-	front_free(g);
-	port_close(zc);
-	port_close(copying);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		rig_case(test_ethdev_zc_offers_no_order),
+		rig_case(test_ethdev_zc_registers_nothing_of_own_front_end),
 		rig_case(test_ethdev_zc_returns_at_next_burst),
 		rig_case(test_ethdev_zc_returns_unpolled),
 		rig_case(test_ethdev_zc_returns_long_unpolled),
 		rig_case(test_ethdev_zc_lets_pollers_work),
 		rig_case(test_ethdev_zc_returns_while_stopped),
+		rig_case(test_ethdev_zc_logs_what_returns_unpolled),
+		rig_case(test_ethdev_zc_notes_what_returns_unpolled),
 		rig_case(test_ethdev_zc_lives_with_hoarder),
-		rig_case(test_ethdev_zc_offers_no_order),
 	};
 
 	return rig_main(tests);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * What the tests of zero-copy ports share: ports that lend, and packets that may be lent.
+ * What the tests of zero-copy ports share.
  */
 #ifndef TEST_ETHDEV_ZC_H
 #define TEST_ETHDEV_ZC_H
 
 #include "test_ethdev_front.h"
 
-#define LONG 1500u
+#define LONG 1500u /* bytes of a packet that is lent */
 
 static const struct port_conf lender = { .devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512" };
 

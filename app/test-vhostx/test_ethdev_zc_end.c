@@ -3,12 +3,27 @@
  *
  * Zero-copy ports and what ends around them while packets are out: rings, memory, connections, ports.
  */
-#include "ring/zerocopy.h"
 #include "test_ethdev_zc.h"
 
 static const struct port_conf patient = {
 	.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=400",
 };
+
+/* A packet that a thread frees after a while. */
+struct later {
+	struct rte_mbuf *m;
+	pthread_t thread;
+};
+
+static void *
+free_later(void *arg)
+{
+	struct later *later = arg;
+
+	rte_delay_us_sleep(20000);
+	rte_pktmbuf_free(later->m);
+	return NULL;
+}
 
 /* --- the end of a ring ------------------------------------------------------------------------------ */
 
@@ -29,9 +44,13 @@ check_base_late(const struct front_conf *conf)
 	struct front *f = front_open(0, conf);
 	struct rte_mbuf *m = pass_lent(f, port, 1);
 	const uint64_t start = now_ms();
-	const uint32_t base = get_base(f, 1);
+	uint32_t base;
 
+	guest_ring_calls(&f->ring[1], true);
+	front_calls(f, 1);
+	base = get_base(f, 1);
 	assert_true(now_ms() - start >= 399);
+	assert_int_equal(front_calls(f, 1), 1);
 	assert_int_equal(front_reap(f, 0), 1);
 	assert_int_equal(base, conf->format == GUEST_PACKED ? guest_ring_base(&f->ring[1]) :
 		guest_ring_base(&f->ring[1]) & 0xffff);
@@ -40,6 +59,8 @@ check_base_late(const struct front_conf *conf)
 	assert_readable(m, 1);
 	rte_pktmbuf_free(m);
 	wait_until(xstat(port, "zc_outstanding") == 0);
+	/* It was out longer than any that came back in time. */
+	assert_true(xstat(port, "zc_longest_us") >= 399000);
 	front_free(f);
 	port_close(port);
 }
@@ -51,19 +72,45 @@ test_ethdev_zc_base_waits_for_deadline(void **state)
 	for_each_format(check_base_late);
 }
 
-struct later {
-	struct rte_mbuf *m;
-	pthread_t thread;
-};
-
-static void *
-free_later(void *arg)
+/* Whatever ends a ring waits for what is out of it, and then gives it back. */
+static void
+check_end_waits(const struct front_conf *conf, uint32_t request, const void *payload, uint32_t size)
 {
-	struct later *later = arg;
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	const uint64_t start = now_ms();
 
-	rte_delay_us_sleep(20000);
-	rte_pktmbuf_free(later->m);
-	return NULL;
+	front_do(f, request, payload, size, -1);
+	assert_true(now_ms() - start >= 49);
+	assert_int_equal(front_reap(f, 0), 1);
+	assert_int_equal(xstat(port, "rx_q0_zc_completed_early"), 1);
+	assert_readable(m, 1);
+	/* The ring is the guest's to put something else there. */
+	rte_pktmbuf_free(m);
+	wait_until(xstat(port, "zc_outstanding") == 0);
+	assert_int_equal(front_reap(f, 0), 0);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+check_ends(const struct front_conf *conf)
+{
+	const struct vhostx_msg_vring_state base = { .index = 1,
+		.num = conf->format == GUEST_PACKED ? GUEST_PACKED_BASE : 0 };
+	const uint64_t reset = 0;
+
+	check_end_waits(conf, VHOSTX_SET_VRING_BASE, &base, sizeof(base));
+	check_end_waits(conf, VHOSTX_RESET_DEVICE, NULL, 0);
+	check_end_waits(conf, VHOSTX_SET_STATUS, &reset, sizeof(reset));
+}
+
+static void
+test_ethdev_zc_every_end_waits(void **state)
+{
+	(void)state;
+	for_each_format(check_ends);
 }
 
 /* The answer comes when the packet is freed. */
@@ -162,35 +209,94 @@ test_ethdev_zc_copies_after_many_restarts(void **state)
 	for_each_format(check_restarts);
 }
 
+/* A ring that goes on with fewer entries is another one: what the last one has lent has no place there. */
+static void
+check_shape(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+
+	front_do_state(f, VHOSTX_SET_VRING_NUM, 1, 32);
+	front_do_u64(f, VHOSTX_SET_VRING_KICK, 1, f->kickfd[1]);
+	assert_readable(m, 1);
+	rte_pktmbuf_free(m);
+	wait_until(xstat(port, "zc_outstanding") == 0);
+	assert_int_equal(front_reap(f, 0), 0);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_ring_of_another_size(void **state)
+{
+	(void)state;
+	for_each_format(check_shape);
+}
+
 /* --- the end of memory, connection and port ------------------------------------------------------------ */
 
-/* A region that is removed: its table is acknowledged after the deadline, and it stays as long as it is read. */
-static void
-check_memory(const struct front_conf *conf)
-{
-	const uint16_t port = vhost_open(0, &patient);
-	struct front *f = front_new(conf);
-	const uint64_t gpa = FRONT_GPA + (1u << 30);
-	const struct guest_seg seg = { gpa, FRONT_HDR + LONG, false };
-	struct rte_mbuf *m = NULL;
-	uint8_t bytes[FRONT_HDR + LONG] = { 0 };
-	uint64_t start;
+#define SECOND_GPA (FRONT_GPA + (1u << 30))
 
-	assert_int_equal(guest_mem_add(&f->mem, gpa, 65536, FRONT_UVA + (1u << 30), GUEST_PLACE_START), 1);
+/* A guest with a second region. */
+static struct front *
+open_with_second(const struct front_conf *conf)
+{
+	struct front *f = front_new(conf);
+
+	assert_int_equal(guest_mem_add(&f->mem, SECOND_GPA, 65536, FRONT_UVA + (1u << 30), GUEST_PLACE_START), 1);
 	front_connect(f, 0);
-	guest_net_pattern(bytes + FRONT_HDR, LONG, 3, 0);
-	assert_int_equal(guest_mem_write(&f->mem, gpa, bytes, sizeof(bytes)), 0);
+	return f;
+}
+
+/* It transmits a packet from there. */
+static struct rte_mbuf *
+pass_second(struct front *f, uint16_t port, uint32_t seed)
+{
+	const struct guest_seg seg = { SECOND_GPA, FRONT_HDR + LONG, false };
+	uint8_t bytes[FRONT_HDR + LONG] = { 0 };
+	struct rte_mbuf *m = NULL;
+
+	guest_net_pattern(bytes + FRONT_HDR, LONG, seed, 0);
+	assert_int_equal(guest_mem_write(&f->mem, SECOND_GPA, bytes, sizeof(bytes)), 0);
 	assert_true(guest_ring_add(&f->ring[1], &seg, 1) >= 0);
 	front_publish(f, 1);
 	wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 1);
 	assert_int_equal(m->nb_segs, 2);
-	assert_int_equal(vhostx_map_count(), 2);
-	/* The guest has one region less; what it took from the other is still out. */
+	return m;
+}
+
+/* The guest has one region less: by a table without it. */
+static void
+leave_by_table(struct front *f)
+{
 	f->mem.nr = 1;
-	start = now_ms();
 	front_memory(f);
-	assert_true(now_ms() - start >= 399);
 	f->mem.nr = 2;
+}
+
+/* By name. */
+static void
+leave_by_name(struct front *f)
+{
+	const struct guest_region *r = &f->mem.region[1];
+	const struct vhostx_msg_mem_reg reg = { .region = { r->gpa, r->size, r->uva, r->mmap_offset } };
+
+	front_do(f, VHOSTX_REM_MEM_REG, &reg, sizeof(reg), -1);
+}
+
+/* A region that is removed: that is acknowledged after the deadline, and it stays as long as it is read. */
+static void
+check_leaves(const struct front_conf *conf, void (*leave)(struct front *f))
+{
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = open_with_second(conf);
+	struct rte_mbuf *m = pass_second(f, port, 3);
+	const uint64_t start = now_ms();
+
+	assert_int_equal(vhostx_map_count(), 2);
+	leave(f);
+	assert_true(now_ms() - start >= 399);
 	assert_int_equal(vhostx_map_count(), 2);
 	assert_readable(m, 3);
 	/* The ring has gone on. */
@@ -204,10 +310,65 @@ check_memory(const struct front_conf *conf)
 }
 
 static void
+check_memory(const struct front_conf *conf)
+{
+	check_leaves(conf, leave_by_table);
+	check_leaves(conf, leave_by_name);
+}
+
+static void
 test_ethdev_zc_memory_leaves(void **state)
 {
 	(void)state;
 	for_each_format(check_memory);
+}
+
+/* What may happen while a message with files waits. */
+enum meanwhile { NOTHING, GONE, CLOSED };
+
+/* They are closed then, as those of every message. */
+static void
+check_files_closed(const struct front_conf *conf, enum meanwhile what)
+{
+	struct front *f = front_new(conf);
+	const unsigned int files = count_files();
+	const uint16_t port = vhost_open(0, &lender);
+	struct vhostx_msg_memory table = { .nr = 1 };
+	struct rte_mbuf *m;
+
+	assert_int_equal(guest_mem_add(&f->mem, SECOND_GPA, 65536, FRONT_UVA + (1u << 30), GUEST_PLACE_START), 1);
+	front_connect(f, 0);
+	m = pass_second(f, port, 3);
+	table.region[0] = (struct vhostx_msg_region){ f->mem.region[0].gpa, f->mem.region[0].size,
+		f->mem.region[0].uva, f->mem.region[0].mmap_offset };
+	front_sendmsg(f, VHOSTX_SET_MEM_TABLE, &table, 8 + sizeof(table.region[0]), &f->mem.region[0].fd, 1);
+	if (what == NOTHING)
+		assert_int_equal(front_reply(f), 0);
+	if (what != CLOSED)
+		front_disconnect(f);
+	wait_until(what == CLOSED || front_reap(f, 0) == 1);
+	port_close(port);
+	rte_pktmbuf_free(m);
+	if (f->sock >= 0)
+		front_disconnect(f);
+	/* The second region's file is the guest's. */
+	wait_until(count_files() <= files + 1);
+	front_free(f);
+}
+
+static void
+check_files(const struct front_conf *conf)
+{
+	check_files_closed(conf, NOTHING);
+	check_files_closed(conf, GONE);
+	check_files_closed(conf, CLOSED);
+}
+
+static void
+test_ethdev_zc_closes_files_that_waited(void **state)
+{
+	(void)state;
+	for_each_format(check_files);
 }
 
 static void
@@ -249,9 +410,11 @@ check_reconnect(const struct front_conf *conf)
 	const uint16_t port = vhost_open(0, &patient);
 	struct front *f = front_open(0, conf);
 	struct rte_mbuf *m = pass_lent(f, port, 1), *next;
+	const uint64_t start = now_ms();
 
 	front_disconnect(f);
 	front_connect(f, 0);
+	assert_true(now_ms() - start >= 399);
 	assert_int_equal(front_reap(f, 0), 1);
 	next = pass_lent(f, port, 2);
 	assert_readable(m, 1);
@@ -330,6 +493,41 @@ test_ethdev_zc_outlives_port(void **state)
 	for_each_format(check_close);
 }
 
+/* Closing a port waits for the deadline, but not if the packet is freed before. */
+static void
+check_close_waits(const struct front_conf *conf)
+{
+	const struct port_conf very_patient = {
+		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
+	};
+	uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_open(0, conf);
+	struct later later = { .m = pass_lent(f, port, 1) };
+	uint64_t start = now_ms();
+
+	port_close(port);
+	assert_true(now_ms() - start >= 399);
+	rte_pktmbuf_free(later.m);
+	front_free(f);
+	port = vhost_open(0, &very_patient);
+	f = front_open(0, conf);
+	later.m = pass_lent(f, port, 1);
+	start = now_ms();
+	assert_int_equal(pthread_create(&later.thread, NULL, free_later, &later), 0);
+	port_close(port);
+	assert_true(now_ms() - start < 9000);
+	pthread_join(later.thread, NULL);
+	assert_int_equal(front_reap(f, 0), 1);
+	front_free(f);
+}
+
+static void
+test_ethdev_zc_close_waits_for_deadline(void **state)
+{
+	(void)state;
+	for_each_format(check_close_waits);
+}
+
 static void
 test_ethdev_zc_close_while_front_end_waits(void **state)
 {
@@ -354,14 +552,18 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_base_waits_for_deadline),
+		rig_case(test_ethdev_zc_every_end_waits),
 		rig_case(test_ethdev_zc_base_waits_no_longer),
 		rig_case(test_ethdev_zc_no_other_port_waits),
 		rig_case(test_ethdev_zc_copies_after_many_restarts),
+		rig_case(test_ethdev_zc_ring_of_another_size),
 		rig_case(test_ethdev_zc_memory_leaves),
+		rig_case(test_ethdev_zc_closes_files_that_waited),
 		rig_case(test_ethdev_zc_outlives_connection),
 		rig_case(test_ethdev_zc_reconnects_within_deadline),
 		rig_case(test_ethdev_zc_front_end_goes_while_it_waits),
 		rig_case(test_ethdev_zc_outlives_port),
+		rig_case(test_ethdev_zc_close_waits_for_deadline),
 		rig_case(test_ethdev_zc_close_while_front_end_waits),
 	};
 

@@ -20,6 +20,8 @@ test_ring_zc_lends_and_returns(void **state)
 		assert_true(is_lent(rig, m));
 		assert_int_equal(m->nb_segs, 2);
 		assert_int_equal(m->data_len, VHOSTX_ZC_HEADER);
+		/* No device was told of it. */
+		assert_true(rte_mbuf_iova_get(m->next) == RTE_BAD_IOVA);
 		poll_nothing(rig);
 		rig_assert_nothing_used(rig);
 		rig_assert_mbuf(m, len, i);

@@ -127,27 +127,51 @@ set_rx_offloads(struct vhostx_queue *queue, const struct vhostx_args *args, uint
 	queue->offload.tx_flags = args->legacy_ol_flags;
 }
 
+/* Can packets be received into mbufs of this pool? */
+static int
+check_pool(const struct vhostx_port *port, uint16_t id, struct rte_mempool *pool)
+{
+	const uint16_t room = rte_pktmbuf_data_room_size(pool);
+
+	if (room <= RTE_PKTMBUF_HEADROOM) {
+		VHOSTX_LOG(ERR, port->name,
+			"rx queue %u: the mbufs of pool %s have no room beyond the headroom of %u bytes",
+			id, pool->name, RTE_PKTMBUF_HEADROOM);
+		return -EINVAL;
+	}
+	/* They never let go of the buffer that they have: what is attached to them would stay there. */
+	if (rte_pktmbuf_priv_flags(pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) {
+		VHOSTX_LOG(ERR, port->name, "rx queue %u: the mbufs of pool %s have external buffers for good; "
+			"make it by rte_pktmbuf_pool_create()", id, pool->name);
+		return -ENOTSUP;
+	}
+	/* What is copied of a packet that is lent goes into one. */
+	if (port->args.dequeue_zero_copy && !port->args.linear_buffer &&
+			room < RTE_PKTMBUF_HEADROOM + VHOSTX_ZC_HEADER) {
+		VHOSTX_LOG(ERR, port->name,
+			"rx queue %u: dequeue-zero-copy=1 needs mbufs with %u bytes beyond the headroom of %u; those of "
+			"pool %s have fewer", id, VHOSTX_ZC_HEADER, RTE_PKTMBUF_HEADROOM, pool->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The number of descriptors is the guest's: whatever the application asks for is taken. */
 int
 vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __rte_unused,
 	unsigned int socket, const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
 	const struct vhostx_args *args = &port_of(dev)->args;
-	const uint16_t room = rte_pktmbuf_data_room_size(pool);
 	struct vhostx_queue *queue;
-	int ret = 0;
+	int ret = check_pool(port_of(dev), id, pool);
 
-	if (room <= RTE_PKTMBUF_HEADROOM) {
-		VHOSTX_LOG(ERR, port_of(dev)->name,
-			"rx queue %u: the mbufs of pool %s have no room beyond the headroom of %u bytes",
-			id, pool->name, RTE_PKTMBUF_HEADROOM);
-		return -EINVAL;
-	}
+	if (ret != 0)
+		return ret;
 	queue = queue_alloc(dev, id, socket);
 	if (queue == NULL)
 		return -ENOMEM;
 	queue->pool = pool;
-	queue->room = room - RTE_PKTMBUF_HEADROOM;
+	queue->room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
 	queue->rearm = rearm_word(dev->data->port_id);
 	queue->linear = args->linear_buffer;
 	queue->ext = args->ext_buffer;

@@ -95,12 +95,20 @@ zc_out(const struct vhostx_zc *zc)
 	return zc == NULL ? 0 : __atomic_load_n(&zc->out, __ATOMIC_ACQUIRE);
 }
 
+/* Nothing of the table is out any more. */
+static void
+zc_free(struct vhostx_port *port, struct vhostx_zc *zc)
+{
+	port->zc.longest = RTE_MAX(port->zc.longest, zc->longest);
+	vhostx_zc_free(zc);
+}
+
 /* A table that no ring has any more, with what is still out of it. */
 static void
 zc_put_old(struct vhostx_port *port, struct vhostx_port_ring *r, struct vhostx_zc *zc)
 {
 	if (vhostx_zc_is_back(zc)) {
-		vhostx_zc_free(zc);
+		zc_free(port, zc);
 		return;
 	}
 	zc->owner = r;
@@ -124,7 +132,7 @@ zc_reap_old(struct vhostx_port *port)
 			continue;
 		}
 		*link = zc->next;
-		vhostx_zc_free(zc);
+		zc_free(port, zc);
 		r->zc.nr_old--;
 		if (r->zc.zc != NULL && r->zc.nr_old < VHOSTX_ZC_OLD)
 			__atomic_store_n(&r->zc.zc->held, false, __ATOMIC_RELAXED);
@@ -229,7 +237,6 @@ vhostx_zc_end(struct vhostx_port *port, uint16_t idx)
 	if (early != 0)
 		VHOSTX_LOG(NOTICE, port->name, "ring %u got %u buffers back whose packets are not freed yet: "
 			"they may change", idx, early);
-	port->zc.longest = RTE_MAX(port->zc.longest, zc->longest);
 	r->zc.zc = NULL;
 	r->snap.zc = NULL;
 	zc_put_old(port, r, zc);
@@ -398,6 +405,11 @@ zc_go_on(struct vhostx_port *port)
 	if (wait == VHOSTX_ZC_WAIT_GONE) {
 		vhostx_port_forget(port);
 	} else {
+		/* What is freed after a reset has no ring to go back to: its memory may be something else then. */
+		for (uint16_t i = 1; wait == VHOSTX_ZC_WAIT_RINGS && i < port->be.nr_vrings; i += 2) {
+			if (zc_ends(&port->zc.msg, i))
+				vhostx_zc_end(port, i);
+		}
 		ret = vhostx_port_handle(port, &port->zc.msg);
 		vhostx_msg_close_fds(&port->zc.msg);
 	}
@@ -573,6 +585,8 @@ vhostx_zc_longest_us(const struct vhostx_port *port)
 		if (zc != NULL)
 			longest = RTE_MAX(longest, __atomic_load_n(&zc->longest, __ATOMIC_RELAXED));
 	}
+	for (const struct vhostx_zc *zc = port->zc.old; zc != NULL; zc = zc->next)
+		longest = RTE_MAX(longest, (uint64_t)zc->longest);
 	return vhostx_zc_us(longest);
 }
 
@@ -584,4 +598,6 @@ vhostx_zc_forget_longest(struct vhostx_port *port)
 		if (port->ring[i].zc.zc != NULL)
 			__atomic_store_n(&port->ring[i].zc.zc->longest, 0, __ATOMIC_RELAXED);
 	}
+	for (struct vhostx_zc *zc = port->zc.old; zc != NULL; zc = zc->next)
+		zc->longest = 0;
 }

@@ -42,7 +42,7 @@ struct vhostx_zc_port {
 	enum vhostx_zc_wait wait;
 	uint64_t deadline;           /**< of the wait, TSC cycles */
 	struct vhostx_msg msg;       /**< the message that waits, and its files */
-	uint32_t longest;            /**< longest that a slot of a table that ended was out */
+	uint32_t longest;            /**< longest that a slot of a table that is freed was out */
 	uint32_t quiet;              /**< ticks since something was out */
 	uint32_t pause_us;           /**< to the next tick; 0: it sleeps until it is told of a slot */
 	uint32_t refused_of;         /**< be.mem_changes when memory was said to be copied from; 0: never */
