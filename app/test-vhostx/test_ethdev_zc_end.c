@@ -72,6 +72,45 @@ test_ethdev_zc_base_waits_for_deadline(void **state)
 	for_each_format(check_base_late);
 }
 
+/* A front-end that stops ends one ring after the other: they wait for one deadline, not for one each. */
+static void
+check_one_deadline(const struct front_conf *conf)
+{
+	struct port_conf slow = patient;
+	struct front_conf two = *conf;
+	struct rte_mbuf *m[2];
+	struct front *f;
+	uint64_t start;
+	uint16_t port;
+
+	slow.queues = two.pairs = 2;
+	port = vhost_open(0, &slow);
+	f = front_open(0, &two);
+	for (uint16_t i = 0; i < 2; i++) {
+		front_send(f, i, LONG, i);
+		wait_until(rte_eth_rx_burst(port, i, &m[i], 1) == 1);
+	}
+	start = now_ms();
+	get_base(f, 1);
+	assert_true(now_ms() - start >= 399);
+	start = now_ms();
+	get_base(f, 3);
+	assert_true(now_ms() - start < 300);
+	assert_int_equal(front_reap(f, 1), 1);
+	assert_int_equal(xstat(port, "rx_q1_zc_completed_early"), 1);
+	rte_pktmbuf_free_bulk(m, 2);
+	wait_until(xstat(port, "zc_outstanding") == 0);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_rings_share_deadline(void **state)
+{
+	(void)state;
+	for_each_format(check_one_deadline);
+}
+
 /* Whatever ends a ring waits for what is out of it, and then gives it back. */
 static void
 check_end_waits(const struct front_conf *conf, uint32_t request, const void *payload, uint32_t size)
@@ -552,6 +591,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_base_waits_for_deadline),
+		rig_case(test_ethdev_zc_rings_share_deadline),
 		rig_case(test_ethdev_zc_every_end_waits),
 		rig_case(test_ethdev_zc_base_waits_no_longer),
 		rig_case(test_ethdev_zc_no_other_port_waits),

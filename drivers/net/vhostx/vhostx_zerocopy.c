@@ -21,8 +21,6 @@
  * the promise of 1 ms. A burst says when it was: what is done came back after that.
  */
 #define ZC_LEFT_US 800u
-/* By so much a burst may seem to be in the future, units of vhostx_zc_now(). */
-#define ZC_AHEAD 64u
 /* Not sooner than this after another one. */
 #define ZC_SOON_US 50u
 /* While the front-end waits. */
@@ -65,7 +63,7 @@ zc_unpolled_us(const struct vhostx_zc *zc)
 	const uint32_t units = vhostx_zc_now() - __atomic_load_n(&zc->polled, __ATOMIC_RELAXED);
 
 	/* The poller's core may be ahead by a little, or come by just now. */
-	if (units > UINT32_MAX - ZC_AHEAD)
+	if (units > UINT32_MAX - VHOSTX_ZC_AHEAD)
 		return 0;
 	return RTE_MIN(vhostx_zc_us(units), (uint64_t)UINT32_MAX);
 }
@@ -313,16 +311,32 @@ zc_arm(struct vhostx_port *port, uint32_t us)
 	vhostx_loop_arm(port->zc.timer, us);
 }
 
+/* The port's deadline, TSC cycles. */
+static uint64_t
+zc_patience(const struct vhostx_port *port)
+{
+	return rte_get_tsc_hz() / 1000 * port->args.zc_deadline;
+}
+
+/*
+ * Until when to wait. Who waited already does so on: one deadline. And what was awaited in vain is not awaited again
+ * at once: a front-end that stops ends one ring after the other.
+ */
+static uint64_t
+zc_deadline(const struct vhostx_port *port)
+{
+	const uint64_t now = rte_get_tsc_cycles();
+
+	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
+		return port->zc.deadline;
+	return port->zc.in_vain != 0 && now - port->zc.in_vain < zc_patience(port) ? now : now + zc_patience(port);
+}
+
 /* Begin to wait, if there is something to wait for. Rings that end do not run meanwhile. */
 static bool
 zc_wait(struct vhostx_port *port, enum vhostx_zc_wait wait)
 {
-	const uint64_t deadline = rte_get_tsc_cycles() +
-		rte_get_tsc_hz() / 1000 * port->args.zc_deadline;
-
-	/* Who waited already does so on: one deadline. */
-	if (port->zc.wait == VHOSTX_ZC_NO_WAIT)
-		port->zc.deadline = deadline;
+	port->zc.deadline = zc_deadline(port);
 	port->zc.wait = wait;
 	for (uint16_t i = 1; wait != VHOSTX_ZC_WAIT_MEM && i < port->be.nr_vrings; i += 2) {
 		if (port->ring[i].zc.zc != NULL &&
@@ -416,6 +430,20 @@ zc_go_on(struct vhostx_port *port)
 	vhostx_sock_go_on(port->sock, ret);
 }
 
+/* Is the wait over? */
+static void
+zc_look(struct vhostx_port *port)
+{
+	const uint64_t now = rte_get_tsc_cycles();
+
+	if (zc_awaited(port) != 0) {
+		if (now < port->zc.deadline)
+			return;
+		port->zc.in_vain = now;
+	}
+	zc_go_on(port);
+}
+
 /* --- the tick -------------------------------------------------------------------------------------- */
 
 /* One ring's part in a tick. @return when it is to be looked at again, microseconds; 0: nothing of it is out. */
@@ -491,9 +519,8 @@ zc_tick(void *arg)
 		us = us == 0 || (again != 0 && again < us) ? again : us;
 	}
 	zc_reap_old(port);
-	if (port->zc.wait != VHOSTX_ZC_NO_WAIT && (zc_awaited(port) == 0 ||
-			rte_get_tsc_cycles() >= port->zc.deadline))
-		zc_go_on(port);
+	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
+		zc_look(port);
 	us = zc_next(port, us);
 	port->zc.pause_us = us;
 	if (port->closed && port->zc.old == NULL) {
@@ -555,8 +582,7 @@ vhostx_zc_drain(struct vhostx_port *port)
 			out += zc_out(port->ring[i].zc.zc);
 		}
 		pthread_mutex_unlock(&port->lock);
-		if (out == 0 || rte_get_tsc_cycles() - start >=
-				rte_get_tsc_hz() / 1000 * port->args.zc_deadline)
+		if (out == 0 || rte_get_tsc_cycles() - start >= zc_patience(port))
 			break;
 		usleep(ZC_DRAIN_US);
 	}

@@ -22,6 +22,9 @@
 #define VHOSTX_ZC_CLOCK_SHIFT 10
 #endif
 
+/** By so much another core's clock may be ahead, in these units. */
+#define VHOSTX_ZC_AHEAD 64u
+
 static __rte_always_inline uint32_t
 vhostx_zc_now(void)
 {
@@ -181,7 +184,9 @@ vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, u
 	const struct vhostx_zc_slot *const slots = zc->slot;
 	const uint32_t *const since = zc->since;
 	uint8_t *const state = zc->state;
-	uint32_t longest = zc->longest, entries = 0;
+	/* What was lent by a core that is ahead was not out for hours. */
+	const uint32_t soon = now + VHOSTX_ZC_AHEAD;
+	uint32_t longest = zc->longest + VHOSTX_ZC_AHEAD, entries = 0;
 	uint16_t n = 0;
 
 	for (uint32_t at = 0; at < VHOSTX_ZC_GROUP; at += sizeof(uint64_t)) {
@@ -198,7 +203,7 @@ vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, u
 				rec[n].ndesc = slot->ndesc;
 				rec[n].entry = slot->entry;
 			}
-			longest = RTE_MAX(longest, now - since[id]);
+			longest = RTE_MAX(longest, soon - since[id]);
 			vhostx_zc_leave_regions(zc, slot, &leavers);
 			entries += slot->ndesc;
 			__atomic_store_n(&state[id], VHOSTX_ZC_IDLE, __ATOMIC_RELAXED);
@@ -208,6 +213,7 @@ vhostx_zc_reap(struct vhostx_zc *zc, uint16_t group, struct vhostx_chain *rec, u
 	if (n == 0)
 		return 0;
 	vhostx_zc_count(zc, leavers.region, -(int)leavers.n);
+	longest -= VHOSTX_ZC_AHEAD;
 	if (unlikely(longest != zc->longest))
 		__atomic_store_n(&zc->longest, longest, __ATOMIC_RELAXED);
 	zc->out_in[group] -= n;
