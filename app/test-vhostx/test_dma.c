@@ -22,6 +22,7 @@
 
 #include "mem/dma.h"
 #include "mem/region.h"
+#include "mem/work.h"
 
 #define PAGE 4096u
 #define HUGE (2u << 20)
@@ -155,6 +156,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	vhostx_work_await(UINT64_MAX);
 	return eal.nr_lists == 0 && eal.nr_maps == 0 && vhostx_map_count() == 0 ? 0 : -1;
 }
 
@@ -178,6 +180,15 @@ memory_of(unsigned int nr, uint64_t size)
 	return mem;
 }
 
+/* Register, and wait for what comes of it. */
+static int
+register_map(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why)
+{
+	vhostx_map_register(map);
+	assert_true(vhostx_work_await(UINT64_MAX));
+	return vhostx_map_registered(map, dma, why);
+}
+
 /* A slot table's reference is the last one: only then the memory is taken from the devices. */
 static void
 test_dma_lasts_as_long_as_mapping(void **state)
@@ -191,7 +202,7 @@ test_dma_lasts_as_long_as_mapping(void **state)
 	(void)state;
 	eal.vfio = eal.device = true;
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(vhostx_map_register(map, &dma, &why), 0);
+		assert_int_equal(register_map(map, &dma, &why), 0);
 	assert_int_equal(eal.nr_lists, 1);
 	assert_int_equal(eal.nr_maps, 1);
 	assert_int_equal(eal.map[0].addr, (uintptr_t)va);
@@ -212,7 +223,7 @@ test_dma_large_memory_is_few_pages(void **state)
 	const char *why;
 
 	(void)state;
-	assert_int_equal(vhostx_map_register(mem->map[0], &dma, &why), 0);
+	assert_int_equal(register_map(mem->map[0], &dma, &why), 0);
 	assert_true(eal.page >= HUGE);
 	vhostx_mem_free(mem);
 }
@@ -226,15 +237,15 @@ test_dma_more_regions_than_eal_has_lists(void **state)
 	const char *why;
 
 	(void)state;
-	assert_int_equal(vhostx_map_register(other->map[0], &dma, &why), 0);
+	assert_int_equal(register_map(other->map[0], &dma, &why), 0);
 	for (unsigned int i = 0; i < LISTS + 2; i++) {
-		assert_int_equal(vhostx_map_register(mem->map[i], &dma, &why) == 0, i < LISTS - 1);
+		assert_int_equal(register_map(mem->map[i], &dma, &why) == 0, i < LISTS - 1);
 		assert_int_equal(dma != NULL, i < LISTS - 1);
 	}
 	assert_non_null(strstr(why, "fewer and larger"));
 	/* Another guest leaves: there is room. */
 	vhostx_mem_free(other);
-	assert_int_equal(vhostx_map_register(mem->map[LISTS], &dma, &why), 0);
+	assert_int_equal(register_map(mem->map[LISTS], &dma, &why), 0);
 	vhostx_mem_free(mem);
 }
 
@@ -249,7 +260,7 @@ test_dma_more_regions_than_vfio_maps(void **state)
 	(void)state;
 	eal.vfio = eal.device = true;
 	for (unsigned int i = 0; i < MAPS + 1; i++)
-		assert_int_equal(vhostx_map_register(mem->map[i], &dma, &why) == 0, i < MAPS);
+		assert_int_equal(register_map(mem->map[i], &dma, &why) == 0, i < MAPS);
 	assert_non_null(strstr(why, "DMA"));
 	assert_int_equal(eal.nr_lists, MAPS);
 	vhostx_mem_free(mem);
@@ -265,10 +276,10 @@ test_dma_device_comes_later(void **state)
 
 	(void)state;
 	eal.vfio = true;
-	assert_int_equal(vhostx_map_register(mem->map[0], &dma, &why), 0);
+	assert_int_equal(register_map(mem->map[0], &dma, &why), 0);
 	assert_int_equal(eal.nr_maps, 0);
 	eal.device = true;
-	assert_int_equal(vhostx_map_register(mem->map[0], &dma, &why), 0);
+	assert_int_equal(register_map(mem->map[0], &dma, &why), 0);
 	assert_int_equal(eal.nr_maps, 1);
 	vhostx_mem_free(mem);
 }
@@ -283,7 +294,7 @@ test_dma_physical_addresses_of_small_pages(void **state)
 
 	(void)state;
 	eal.mode = RTE_IOVA_PA;
-	assert_int_equal(vhostx_map_register(mem->map[0], &dma, &why), -ENOTSUP);
+	assert_int_equal(register_map(mem->map[0], &dma, &why), -ENOTSUP);
 	assert_null(dma);
 	assert_non_null(strstr(why, "--iova-mode=va"));
 	vhostx_mem_free(mem);

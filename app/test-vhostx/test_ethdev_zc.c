@@ -247,7 +247,8 @@ check_logged(const struct front_conf *conf)
 	log = front_log(f, &fd);
 	rte_pktmbuf_free(m);
 	wait_until(front_reap(f, 0) == 1);
-	assert_true(log[page / 8] & 1u << page % 8);
+	/* It may be noted a moment after it is written. */
+	wait_until(__atomic_load_n(&log[page / 8], __ATOMIC_RELAXED) & 1u << page % 8);
 	m = pass(f, port, 2);
 	assert_readable(m, 2);
 	rte_pktmbuf_free(m);

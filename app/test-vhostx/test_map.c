@@ -322,8 +322,8 @@ test_map_regress_large_mapping_keeps_nobody(void **state)
 #ifdef __SANITIZE_THREAD__
 	skip(); /* its shadow takes gigabytes */
 #endif
-	/* Three times: the processor may be taken away in between. */
-	for (int i = 0; i < 3 && !quick; i++) {
+	/* Some times: the processor may be taken away in between. */
+	for (int i = 0; i < 10 && !quick; i++) {
 		const int fd = file_of(LARGE);
 		void *plain = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		const struct vhostx_region_desc desc = { .size = LARGE };

@@ -79,11 +79,10 @@ static void
 begin_lending(struct rig *rig)
 {
 	const struct vhostx_zc_conf conf = { .size = rig->v.size, .threshold = 512, .inflight = 100 };
-	struct vhostx_zc_refused refused;
 
 	rig->snap.zc = vhostx_zc_create(&conf);
 	assert_non_null(rig->snap.zc);
-	assert_int_equal(vhostx_zc_adopt(rig->snap.zc, rig->table, &refused), 0);
+	assert_int_equal(vhostx_zc_adopt(rig->snap.zc, rig->table), 0);
 }
 
 static void

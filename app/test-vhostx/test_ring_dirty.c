@@ -414,13 +414,12 @@ test_ring_dirty_zero_copy_copies(void **state)
 {
 	struct rig *rig = *state;
 	const struct vhostx_zc_conf conf = { .size = rig->v.size, .threshold = 512, .inflight = 100 };
-	struct vhostx_zc_refused refused;
 	struct rte_mbuf *before, *m;
 	uint32_t len;
 	uint16_t id;
 
 	rig->snap.zc = vhostx_zc_create(&conf);
-	assert_int_equal(vhostx_zc_adopt(rig->snap.zc, rig->table, &refused), 0);
+	assert_int_equal(vhostx_zc_adopt(rig->snap.zc, rig->table), 0);
 	rig_send(rig, 0, 1500);
 	guest_ring_publish(&rig->ring);
 	assert_int_equal(rig_rx(&rig->queue, &before, 1), 1);

@@ -18,10 +18,9 @@ use_table(struct rig *rig, uint32_t threshold, uint8_t inflight, bool linear)
 	const struct vhostx_zc_conf conf = { .size = rig->v.size, .threshold = threshold,
 		.inflight = inflight, .linear = linear };
 	struct vhostx_zc *zc = vhostx_zc_create(&conf);
-	struct vhostx_zc_refused refused;
 
 	assert_non_null(zc);
-	assert_int_equal(vhostx_zc_adopt(zc, rig->table, &refused), 0);
+	assert_int_equal(vhostx_zc_adopt(zc, rig->table), 0);
 	rig->snap.zc = zc;
 	return zc;
 }

@@ -50,10 +50,9 @@ static const unsigned int all_regions[] = { 1, 2, 3 };
 static int
 adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem)
 {
-	struct vhostx_zc_refused refused;
-	const int ret = vhostx_zc_adopt(zc, mem, &refused);
+	const int ret = vhostx_zc_adopt(zc, mem);
 
-	assert_int_equal(refused.nr, 0);
+	assert_int_equal(vhostx_zc_refused(zc).nr, 0);
 	return ret;
 }
 

@@ -13,6 +13,7 @@
 #include <rte_cycles.h>
 #include <rte_string_fns.h>
 
+#include "mem/work.h"
 #include "ring/notify.h"
 #include "ring/rarp.h"
 #include "rte_eth_vhostx.h"
@@ -599,4 +600,6 @@ vhostx_port_close(struct vhostx_port *port)
 	vhostx_loop_del(port->wake);
 	vhostx_event_cancel(port);
 	vhostx_port_put(port);
+	/* What devices knew of has to be taken from them while there is an EAL. */
+	vhostx_work_await(UINT64_MAX);
 }

@@ -23,6 +23,8 @@
 #define ZC_LEFT_US 800u
 /* Not sooner than this after another one. */
 #define ZC_SOON_US 50u
+/* While memory is being registered for devices. */
+#define ZC_PENDING_US 5000u
 /* While the front-end waits. */
 #define ZC_WAIT_US 400u
 /* Ticks without anything out after which the tick sleeps until a poller lends again. */
@@ -68,23 +70,38 @@ zc_unpolled_us(const struct vhostx_zc *zc)
 	return RTE_MIN(vhostx_zc_us(units), (uint64_t)UINT32_MAX);
 }
 
-/* Give back what is done, taking the ring from its queue for the moment. */
-static void
-zc_give(struct vhostx_port *port, uint16_t idx)
+/* Take the ring from its queue for a moment. @return whether it has one, to be given to zc_put_ring(). */
+static bool
+zc_take_ring(struct vhostx_port_ring *r)
 {
-	struct vhostx_port_ring *r = &port->ring[idx];
 	const bool published = zc_is_published(r);
 
 	if (published)
 		vhostx_queue_retire(r->queue);
+	return published;
+}
+
+static void
+zc_put_ring(struct vhostx_port_ring *r, bool published)
+{
+	if (!published)
+		return;
+	vhostx_queue_publish(r->queue, &r->snap);
+	vhostx_queue_settle(r->queue);
+}
+
+/* Give back what is done. */
+static void
+zc_give(struct vhostx_port *port, uint16_t idx)
+{
+	struct vhostx_port_ring *r = &port->ring[idx];
+	const bool published = zc_take_ring(r);
+
 	if (r->ring.fault == VHOSTX_NO_CAUSE) {
 		zc_refresh(port, idx);
 		vhostx_give_done(&r->zc.at, r->zc.zc);
 	}
-	if (published) {
-		vhostx_queue_publish(r->queue, &r->snap);
-		vhostx_queue_settle(r->queue);
-	}
+	zc_put_ring(r, published);
 }
 
 static uint32_t
@@ -175,14 +192,32 @@ zc_create(struct vhostx_port *port, const struct vhostx_port_ring *r)
 
 /* Say once for each memory that some of it is copied from. */
 static void
-zc_tell_refused(struct vhostx_port *port, const struct vhostx_zc_refused *refused)
+zc_tell_refused(struct vhostx_port *port, const struct vhostx_zc *zc)
 {
-	if (refused->nr == 0 || port->zc.refused_of == port->be.mem_changes)
+	const struct vhostx_zc_refused refused = vhostx_zc_refused(zc);
+
+	if (refused.nr == 0 || port->zc.refused_of == port->be.mem_changes || vhostx_zc_is_pending(zc))
 		return;
 	port->zc.refused_of = port->be.mem_changes;
 	VHOSTX_LOG(WARNING, port->name, "packets in %u of %u memory regions of the guest are copied, physical devices "
-		"could not read them: %s; or give zc-dma=0 if no packet goes to one", refused->nr,
-		port->be.mem->nr, refused->why);
+		"could not read them: %s; or give zc-dma=0 if no packet goes to one", refused.nr,
+		port->be.mem->nr, refused.why);
+}
+
+/* Lend from what is registered for devices by now. @return whether something is not yet. */
+static bool
+zc_settle(struct vhostx_port *port, struct vhostx_port_ring *r)
+{
+	if (!vhostx_zc_is_pending(r->zc.zc))
+		return false;
+	if (vhostx_zc_has_news(r->zc.zc)) {
+		const bool published = zc_take_ring(r);
+
+		vhostx_zc_settle(r->zc.zc);
+		zc_put_ring(r, published);
+		zc_tell_refused(port, r->zc.zc);
+	}
+	return vhostx_zc_is_pending(r->zc.zc);
 }
 
 void
@@ -190,7 +225,6 @@ vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
 	struct vhostx_zc_ring *z = &r->zc;
-	struct vhostx_zc_refused refused;
 
 	if (port->zc.timer == NULL || idx % 2 == 0)
 		return;
@@ -205,7 +239,7 @@ vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 		return;
 	if (z->zc == NULL)
 		z->zc = zc_create(port, r);
-	if (z->zc == NULL || vhostx_zc_adopt(z->zc, port->be.mem, &refused) != 0) {
+	if (z->zc == NULL || vhostx_zc_adopt(z->zc, port->be.mem) != 0) {
 		VHOSTX_LOG(WARNING, port->name, "ring %u copies: no memory for a table of its %u entries",
 			idx, r->snap.size);
 		if (z->zc != NULL)
@@ -213,7 +247,9 @@ vhostx_zc_start(struct vhostx_port *port, uint16_t idx)
 		z->zc = NULL;
 		return;
 	}
-	zc_tell_refused(port, &refused);
+	zc_tell_refused(port, z->zc);
+	if (vhostx_zc_is_pending(z->zc))
+		vhostx_zc_wake(port);
 	r->snap.zc = z->zc;
 	z->at = r->snap;
 }
@@ -451,13 +487,15 @@ static uint32_t
 zc_tick_ring(struct vhostx_port *port, uint16_t idx)
 {
 	struct vhostx_port_ring *r = &port->ring[idx];
+	bool pending;
 	uint32_t us;
 
 	if (r->zc.zc == NULL)
 		return 0;
 	vhostx_zc_trim(r->zc.zc);
+	pending = zc_settle(port, r);
 	if (zc_out(r->zc.zc) == 0)
-		return 0;
+		return pending ? ZC_PENDING_US : 0;
 	if (!vhostx_zc_has_done(r->zc.zc))
 		return ZC_LEFT_US;
 	us = zc_unpolled_us(r->zc.zc);

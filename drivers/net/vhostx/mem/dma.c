@@ -106,13 +106,19 @@ dma_unmap(const struct vhostx_dma *dma, size_t len)
 	}
 }
 
+bool
+vhostx_dma_is_whole(const struct vhostx_dma *dma)
+{
+	return dma->mapped || !rte_vfio_is_enabled("vfio");
+}
+
 int
 vhostx_dma_map(struct vhostx_dma *dma, const char **why)
 {
 	size_t run;
 	int ret;
 
-	if (dma->mapped || !rte_vfio_is_enabled("vfio"))
+	if (vhostx_dma_is_whole(dma))
 		return 0;
 	for (size_t at = 0; at < dma->area.len; at += run) {
 		run = dma_run(dma, at);

@@ -35,12 +35,16 @@ struct vhostx_dma {
 };
 
 /**
- * Register an area.
+ * Register an area. With VFIO that locks all its pages, with physical addresses it looks for each: for a large guest
+ * that takes seconds.
  * @param why  set to a sentence for the log on error.
  * @return 0; -ENOTSUP (its pages may move); -ENOSPC (the EAL has no room for more); -ENOMEM; or another -errno of
  *   the EAL.
  */
 int vhostx_dma_register(const struct vhostx_dma_area *area, struct vhostx_dma **dma, const char **why);
+
+/** Is there nothing that vhostx_dma_map() could do for it? */
+bool vhostx_dma_is_whole(const struct vhostx_dma *dma);
 
 /** Map it for DMA if that was not possible before: there was no device. Errors as vhostx_dma_register(). */
 int vhostx_dma_map(struct vhostx_dma *dma, const char **why);

@@ -18,6 +18,7 @@
 #include "dma.h"
 #include "map.h"
 #include "unmap.h"
+#include "work.h"
 
 struct vhostx_map {
 	TAILQ_ENTRY(vhostx_map) next;  /* of those that ports share; under map_lock */
@@ -33,9 +34,12 @@ struct vhostx_map {
 	uint8_t *va;                   /* the first byte, at or after addr */
 	bool hugetlbfs;                /* the file is there */
 	size_t page;                   /* bytes, of the file */
+	struct vhostx_work work;       /* registers it for devices, and undoes that */
 	pthread_mutex_t dma_lock;      /* of the rest */
+	bool registering;              /* work has the next two */
 	struct vhostx_dma *dma;        /* what devices know of it; NULL: nothing */
-	const char *no_dma;            /* why they never may; NULL: nobody asked, or they may */
+	int dma_ret;                   /* what came of it the last time: 0, or a -errno */
+	const char *no_dma;            /* why, for the log */
 };
 
 /* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
@@ -297,31 +301,95 @@ vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map,
 	return ret;
 }
 
-int
-vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why)
+/* --- for devices ------------------------------------------------------------------------------ */
+
+static struct vhostx_map *
+map_of(struct vhostx_work *work)
 {
+	return (struct vhostx_map *)RTE_PTR_SUB(work, offsetof(struct vhostx_map, work));
+}
+
+static void
+map_register(struct vhostx_work *work)
+{
+	struct vhostx_map *map = map_of(work);
 	const struct vhostx_dma_area area = {
 		.addr = map->addr, .len = map->len, .page = map->page, .hugetlbfs = map->hugetlbfs,
 	};
+	struct vhostx_dma *dma = map->dma;
+	const char *why = NULL;
+	const int ret = dma == NULL ? vhostx_dma_register(&area, &dma, &why) : vhostx_dma_map(dma, &why);
+
+	pthread_mutex_lock(&map->dma_lock);
+	map->dma = dma;
+	map->dma_ret = ret;
+	map->no_dma = why;
+	map->registering = false;
+	pthread_mutex_unlock(&map->dma_lock);
+	vhostx_map_put(map);
+}
+
+/* Is there anything to do that may succeed? */
+static bool
+map_may_register(const struct vhostx_map *map)
+{
+	if (map->registering || map->dma_ret == -ENOTSUP)
+		return false;
+	return map->dma == NULL || !vhostx_dma_is_whole(map->dma);
+}
+
+bool
+vhostx_map_register(struct vhostx_map *map)
+{
+	bool give;
+
+	pthread_mutex_lock(&map->dma_lock);
+	give = map_may_register(map);
+	map->registering = map->registering || give;
+	pthread_mutex_unlock(&map->dma_lock);
+	if (!give)
+		return false;
+	map->work.run = map_register;
+	vhostx_map_get(map);
+	vhostx_work_give(&map->work);
+	return true;
+}
+
+int
+vhostx_map_registered(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why)
+{
 	int ret;
 
 	*dma = NULL;
 	pthread_mutex_lock(&map->dma_lock);
-	if (map->no_dma != NULL) {
-		*why = map->no_dma;
-		ret = -ENOTSUP;
-	} else if (map->dma != NULL) {
-		ret = vhostx_dma_map(map->dma, why);
-	} else {
-		ret = vhostx_dma_register(&area, &map->dma, why);
-		if (ret == -ENOTSUP)
-			map->no_dma = *why;
-	}
+	ret = map->registering ? -EINPROGRESS : map->dma_ret;
 	if (ret == 0)
 		*dma = map->dma;
+	else
+		*why = map->no_dma;
 	pthread_mutex_unlock(&map->dma_lock);
 	return ret;
 }
+
+/* The last reference is gone. */
+static void
+map_destroy(struct vhostx_map *map)
+{
+	pthread_mutex_destroy(&map->dma_lock);
+	vhostx_unmap(map->addr, map->len, &map_live);
+	free(map);
+}
+
+static void
+map_unregister(struct vhostx_work *work)
+{
+	struct vhostx_map *map = map_of(work);
+
+	vhostx_dma_unregister(map->dma);
+	map_destroy(map);
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
 
 void *
 vhostx_map_va(const struct vhostx_map *map)
@@ -347,10 +415,12 @@ vhostx_map_put(struct vhostx_map *map)
 		TAILQ_REMOVE(&map_list, map, next);
 		pthread_mutex_unlock(&map_lock);
 	}
-	vhostx_dma_unregister(map->dma);
-	pthread_mutex_destroy(&map->dma_lock);
-	vhostx_unmap(map->addr, map->len, &map_live);
-	free(map);
+	if (map->dma == NULL) {
+		map_destroy(map);
+		return;
+	}
+	map->work.run = map_unregister;
+	vhostx_work_give(&map->work);
 }
 
 unsigned int

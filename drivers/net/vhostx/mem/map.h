@@ -83,18 +83,26 @@ struct vhostx_map *vhostx_map_get(struct vhostx_map *map);
 void *vhostx_map_pages(const struct vhostx_map *map, uint64_t *len);
 
 /**
- * Register a mapping for devices, once; undone before it is unmapped. By the cold side.
- *
- * @param dma  set to where devices see it, valid as long as the mapping; NULL on error.
- * @param why  set to a sentence for the log on error.
- * @return 0, or a -errno. What can never be registered (-ENOTSUP) is not tried again.
+ * Have a mapping registered for devices, unless it is, or can never be (-ENOTSUP): that is work.h's. Undone before it
+ * is unmapped, likewise. By the cold side.
+ * @return whether it was handed over.
  */
-int vhostx_map_register(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why);
+bool vhostx_map_register(struct vhostx_map *map);
+
+/**
+ * What came of it?
+ * @param dma  set to where devices see it, valid as long as the mapping; NULL on error.
+ * @param why  set to a sentence for the log on error, but for -EINPROGRESS.
+ * @return 0, -EINPROGRESS, or the -errno of the last time.
+ */
+int vhostx_map_registered(struct vhostx_map *map, const struct vhostx_dma **dma, const char **why);
 
 /** Where the first byte that a mapping was asked for is in this process. */
 void *vhostx_map_va(const struct vhostx_map *map);
 
-/** Drop a reference; the last one unmaps. May be called from any thread. */
+/**
+ * Drop a reference; the last one unmaps, or leaves it to work.h if devices know of it. May be called from any thread.
+ */
 void vhostx_map_put(struct vhostx_map *map);
 
 /** Mappings that exist in this process now (for tests and for leak checks). */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mem/work.h"
 #include "lend.h"
 
 static_assert(sizeof(struct vhostx_zc_slot) == 32, "two slots a cache line");
@@ -70,23 +71,28 @@ zc_find_region(const struct vhostx_zc *zc, const struct vhostx_range *range)
 	return unused;
 }
 
-/* May it be lent from? If devices have to read it, it is registered for that. */
-static enum vhostx_zc_reason
-zc_refusal(const struct vhostx_zc *zc, struct vhostx_zc_region *r, struct vhostx_zc_refused *refused)
+/* How long a ring's start may take for it to begin with all memory registered. */
+#define ZC_REGISTER_US 2000u
+
+/* May it be lent from? If devices have to read it, it is to be registered. @return whether that was handed over. */
+static bool
+zc_register(const struct vhostx_zc *zc, struct vhostx_zc_region *r)
 {
+	r->pending = false;
+	r->why = NULL;
+	r->refusal = VHOSTX_ZC_LENT;
 	if (!zc->dma || r->map == NULL)
-		return VHOSTX_ZC_LENT;
+		return false;
+	r->refusal = VHOSTX_ZC_NO_DMA;
+	r->why = zc->no_dma;
 	if (zc->no_dma != NULL)
-		refused->why = zc->no_dma;
-	else if (vhostx_map_register(r->map, &r->dma, &refused->why) == 0)
-		return VHOSTX_ZC_LENT;
-	refused->nr++;
-	return VHOSTX_ZC_NO_DMA;
+		return false;
+	r->pending = true;
+	return vhostx_map_register(r->map);
 }
 
-static void
-zc_take_region(struct vhostx_zc *zc, const struct vhostx_mem *mem, uint32_t i,
-	struct vhostx_zc_refused *refused)
+static bool
+zc_take_region(struct vhostx_zc *zc, const struct vhostx_mem *mem, uint32_t i)
 {
 	const uint32_t at = zc_find_region(zc, &mem->range[i]);
 	struct vhostx_zc_region *r = &zc->region[at];
@@ -101,15 +107,16 @@ zc_take_region(struct vhostx_zc *zc, const struct vhostx_mem *mem, uint32_t i,
 		};
 	}
 	r->current = true;
-	r->refusal = zc_refusal(zc, r, refused);
 	zc->region_of[i] = at;
+	return zc_register(zc, r);
 }
 
 int
-vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem, struct vhostx_zc_refused *refused)
+vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem)
 {
 	struct vhostx_zc_region *region;
 	uint16_t *region_of;
+	bool given = false;
 
 	region = realloc(zc->region, (zc->nr_regions + mem->nr + 1) * sizeof(*region));
 	if (region == NULL)
@@ -123,13 +130,72 @@ vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem, struct vhost
 	zc->region_of = region_of;
 	for (uint32_t i = 0; i < zc->nr_regions; i++) {
 		zc->region[i].current = false;
+		zc->region[i].pending = false;
 		zc->region[i].refusal = VHOSTX_ZC_LEAVING;
 	}
-	*refused = (struct vhostx_zc_refused){ 0 };
 	for (uint32_t i = 0; i < mem->nr; i++)
-		zc_take_region(zc, mem, i, refused);
+		given = zc_take_region(zc, mem, i) || given;
 	vhostx_zc_trim(zc);
+	if (given)
+		vhostx_work_await(ZC_REGISTER_US);
+	vhostx_zc_settle(zc);
 	return 0;
+}
+
+bool
+vhostx_zc_is_pending(const struct vhostx_zc *zc)
+{
+	for (uint32_t i = 0; i < zc->nr_regions; i++) {
+		if (zc->region[i].pending)
+			return true;
+	}
+	return false;
+}
+
+bool
+vhostx_zc_has_news(const struct vhostx_zc *zc)
+{
+	const struct vhostx_dma *dma;
+	const char *why;
+
+	for (uint32_t i = 0; i < zc->nr_regions; i++) {
+		if (zc->region[i].pending && vhostx_map_registered(zc->region[i].map, &dma, &why) != -EINPROGRESS)
+			return true;
+	}
+	return false;
+}
+
+void
+vhostx_zc_settle(struct vhostx_zc *zc)
+{
+	for (uint32_t i = 0; i < zc->nr_regions; i++) {
+		struct vhostx_zc_region *r = &zc->region[i];
+		int ret;
+
+		if (!r->pending)
+			continue;
+		ret = vhostx_map_registered(r->map, &r->dma, &r->why);
+		if (ret == -EINPROGRESS)
+			continue;
+		r->pending = false;
+		/* It may be about to go. */
+		if (ret == 0 && r->refusal == VHOSTX_ZC_NO_DMA)
+			r->refusal = VHOSTX_ZC_LENT;
+	}
+}
+
+struct vhostx_zc_refused
+vhostx_zc_refused(const struct vhostx_zc *zc)
+{
+	struct vhostx_zc_refused refused = { 0 };
+
+	for (uint32_t i = 0; i < zc->nr_regions; i++) {
+		if (!zc->region[i].current || zc->region[i].pending || zc->region[i].why == NULL)
+			continue;
+		refused.nr++;
+		refused.why = zc->region[i].why;
+	}
+	return refused;
 }
 
 void

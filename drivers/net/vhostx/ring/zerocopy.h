@@ -85,6 +85,8 @@ struct vhostx_zc_region {
 	const struct vhostx_dma *dma; /**< where devices see it; NULL: nowhere */
 	uint32_t out;           /**< slots with a buffer in it; atomic */
 	bool current;           /**< in the memory that was adopted last; the cold side's */
+	bool pending;           /**< being registered for devices, and copied from until then; the cold side's */
+	const char *why;        /**< what is registered could not be, for the log; NULL: it is; the cold side's */
 	uint8_t refusal;        /**< why nothing is lent from it: VHOSTX_ZC_LEAVING, VHOSTX_ZC_NO_DMA; 0: it is; atomic */
 };
 
@@ -144,18 +146,30 @@ struct vhostx_zc_conf {
 /** Make a table that lends from no memory yet. @return NULL: no memory for it. */
 struct vhostx_zc *vhostx_zc_create(const struct vhostx_zc_conf *conf);
 
+/**
+ * Lend from the regions of @a mem from now on, and from no other; if devices have to read it, from those that are
+ * registered for that soon, the others are pending. Nobody has the ring.
+ * @return 0, or -ENOMEM: nothing has changed.
+ */
+int vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem);
+
+/** Is any region pending? By the cold side. */
+bool vhostx_zc_is_pending(const struct vhostx_zc *zc);
+
+/** Is any of those registered by now, or refused, so that it is worth while to settle? By the cold side. */
+bool vhostx_zc_has_news(const struct vhostx_zc *zc);
+
+/** Lend from the pending regions that are registered by now. Nobody has the ring. */
+void vhostx_zc_settle(struct vhostx_zc *zc);
+
 /** Regions that nothing is lent from because devices could not read it. */
 struct vhostx_zc_refused {
 	uint32_t nr;     /**< how many */
 	const char *why; /**< of the last one */
 };
 
-/**
- * Lend from the regions of @a mem from now on, and from no other. Nobody has the ring.
- * @param refused  set to those that nothing is lent from.
- * @return 0, or -ENOMEM: nothing has changed.
- */
-int vhostx_zc_adopt(struct vhostx_zc *zc, const struct vhostx_mem *mem, struct vhostx_zc_refused *refused);
+/** Those of the memory that was adopted last, unless they are pending. By the cold side. */
+struct vhostx_zc_refused vhostx_zc_refused(const struct vhostx_zc *zc);
 
 /** Lend no more from the region that begins at @a va. Any time; a burst that runs may lend once more. */
 void vhostx_zc_leave(struct vhostx_zc *zc, const uint8_t *va);
