@@ -59,7 +59,7 @@ rx_judge(const struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
  */
 static __rte_always_inline uint16_t
 rx_next_lent(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t i, uint16_t *n, struct rx_lender *l)
+	uint16_t i, uint16_t *n)
 {
 	enum vhostx_zc_reason reason;
 
@@ -71,25 +71,31 @@ rx_next_lent(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 			*n = i;
 			break;
 		}
-		l->why[i] = VHOSTX_ZC_LENT;
 		if (unlikely(!rx_has_packet(s, c)))
 			continue;
 		reason = rx_judge(q, s, c);
 		if (reason == VHOSTX_ZC_LENT)
 			break;
-		l->why[i] = reason;
 		q->count.zc[reason]++;
 	}
 	return i;
 }
 
-/* There are no mbufs to copy the chains from @a i to before @a n into: they are counted when there are. */
+/*
+ * There are no mbufs to copy the chains from @a i to before @a n into: they are counted when there are. Either
+ * rx_next_lent() has counted them, or there is one that could not be lent.
+ */
 static __rte_noinline __rte_cold void
-rx_uncount(struct vhostx_queue *q, const struct rx_lender *l, uint16_t i, uint16_t n)
+rx_uncount(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
+	uint16_t i, uint16_t n, const struct rx_lender *l)
 {
+	if (l->why != VHOSTX_ZC_LENT) {
+		q->count.zc[l->why]--;
+		return;
+	}
 	for (; i < n; i++) {
-		if (l->why[i] != VHOSTX_ZC_LENT)
-			q->count.zc[l->why[i]]--;
+		if (rx_has_packet(s, &b->chain[i]))
+			q->count.zc[rx_judge(q, s, &b->chain[i])]--;
 	}
 }
 
@@ -102,7 +108,7 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	const enum vhostx_zc_reason reason = rx_lend(q, s, b, &b->chain[i], m, len, l);
 
 	if (unlikely(reason != VHOSTX_ZC_LENT)) {
-		l->why[i] = reason;
+		l->why = reason;
 		q->count.zc[reason]++;
 		return RX_NO_MBUF;
 	}
@@ -345,7 +351,8 @@ rx_lend_long(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 			if (likely(i == n))
 				break;
 		}
-		next = rx_next_lent(q, s, b, i, &n, &l);
+		next = rx_next_lent(q, s, b, i, &n);
+		l.why = VHOSTX_ZC_LENT;
 		rx_load_ahead(s->zc, b, next, n, &l);
 		if (likely(next == i && i < n)) {
 			result = rx_lend_at(q, s, b, i, pkts[done], &l);
@@ -358,7 +365,7 @@ rx_lend_long(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 		}
 		done += rx_move(q, s, b, i, next, &pkts[done], &i);
 		if (unlikely(i < next)) {
-			rx_uncount(q, &l, i, next);
+			rx_uncount(q, s, b, i, next, &l);
 			break;
 		}
 	}
