@@ -641,16 +641,16 @@ vhostx_zc_outstanding(const struct vhostx_port *port)
 uint64_t
 vhostx_zc_longest_us(const struct vhostx_port *port)
 {
-	uint64_t longest = port->zc.longest;
+	uint32_t longest = port->zc.longest;
 
 	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
 		const struct vhostx_zc *zc = port->ring[i].zc.zc;
 
 		if (zc != NULL)
-			longest = RTE_MAX(longest, __atomic_load_n(&zc->longest, __ATOMIC_RELAXED));
+			longest = RTE_MAX(longest, vhostx_zc_longest(zc));
 	}
 	for (const struct vhostx_zc *zc = port->zc.old; zc != NULL; zc = zc->next)
-		longest = RTE_MAX(longest, (uint64_t)zc->longest);
+		longest = RTE_MAX(longest, vhostx_zc_longest(zc));
 	return vhostx_zc_us(longest);
 }
 

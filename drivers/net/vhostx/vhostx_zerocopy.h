@@ -85,7 +85,7 @@ void vhostx_zc_drain(struct vhostx_port *port);
 /** Slots that are out, of all rings and their earlier lives. */
 uint32_t vhostx_zc_outstanding(const struct vhostx_port *port);
 
-/** The longest time that a slot was out, microseconds, since it was last forgotten. */
+/** The longest time that a slot was out since this was last forgotten, or is out so far, microseconds. */
 uint64_t vhostx_zc_longest_us(const struct vhostx_port *port);
 
 /** Forget it. */

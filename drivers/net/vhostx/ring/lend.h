@@ -95,7 +95,7 @@ vhostx_zc_lend(struct vhostx_zc *zc, const struct vhostx_chain *c,
 
 	rte_mbuf_ext_refcnt_set(&slot->shinfo, mbufs);
 	slot->ndesc = c->ndesc;
-	zc->since[c->id] = now;
+	__atomic_store_n(&zc->since[c->id], now, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < VHOSTX_ZC_REGIONS; i++) {
 		slot->region[i] = region[i];
 		if (region[i] != VHOSTX_ZC_NOWHERE)
@@ -104,7 +104,8 @@ vhostx_zc_lend(struct vhostx_zc *zc, const struct vhostx_chain *c,
 	zc->out_in[c->id / VHOSTX_ZC_GROUP]++;
 	zc->out_entries += c->ndesc;
 	__atomic_store_n(&zc->out, zc->out + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&zc->state[c->id], VHOSTX_ZC_OUT, __ATOMIC_RELAXED);
+	/* Release: since comes first. Pairs with the acquire in vhostx_zc_longest(). */
+	__atomic_store_n(&zc->state[c->id], VHOSTX_ZC_OUT, __ATOMIC_RELEASE);
 	return slot;
 }
 
@@ -127,9 +128,10 @@ vhostx_zc_lend_single(const struct vhostx_zc *zc, uint16_t id, uint64_t use, uin
 
 	rte_mbuf_ext_refcnt_set(&slot->shinfo, 1);
 	slot->use = use;
-	zc->since[id] = now;
+	__atomic_store_n(&zc->since[id], now, __ATOMIC_RELAXED);
 	zc->out_in[id / VHOSTX_ZC_GROUP]++;
-	__atomic_store_n(&zc->state[id], VHOSTX_ZC_OUT, __ATOMIC_RELAXED);
+	/* As above. */
+	__atomic_store_n(&zc->state[id], VHOSTX_ZC_OUT, __ATOMIC_RELEASE);
 	return &slot->shinfo;
 }
 

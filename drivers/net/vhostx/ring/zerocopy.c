@@ -208,6 +208,21 @@ vhostx_zc_leave(struct vhostx_zc *zc, const uint8_t *va)
 }
 
 uint32_t
+vhostx_zc_longest(const struct vhostx_zc *zc)
+{
+	/* As vhostx_zc_reap() has it. */
+	const uint32_t soon = vhostx_zc_now() + VHOSTX_ZC_AHEAD;
+	uint32_t longest = __atomic_load_n(&zc->longest, __ATOMIC_RELAXED) + VHOSTX_ZC_AHEAD;
+
+	for (uint32_t id = 0; id < zc->size; id++) {
+		/* Acquire: since is of this time out, or of a later one. */
+		if (__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE) == VHOSTX_ZC_OUT)
+			longest = RTE_MAX(longest, soon - __atomic_load_n(&zc->since[id], __ATOMIC_RELAXED));
+	}
+	return longest - VHOSTX_ZC_AHEAD;
+}
+
+uint32_t
 vhostx_zc_leaving(const struct vhostx_zc *zc)
 {
 	uint32_t out = 0;

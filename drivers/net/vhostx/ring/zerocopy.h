@@ -116,7 +116,7 @@ struct vhostx_zc {
 	uint32_t nr_regions;
 	uint8_t *state;                  /**< [size] enum vhostx_zc_state; atomic, K */
 	uint8_t *out_in;                 /**< [nr_groups] slots out; whoever has the ring */
-	uint32_t *since;                 /**< [size] when it was lent, in units of vhostx_zc_now() */
+	uint32_t *since;                 /**< [size] when it was lent, in units of vhostx_zc_now(); atomic */
 	struct vhostx_zc_slot *slot;     /**< [size] */
 	struct vhostx_zc_region *region; /**< [nr_regions] */
 	uint16_t *region_of;             /**< region of each range of the snapshot's memory */
@@ -173,6 +173,9 @@ struct vhostx_zc_refused vhostx_zc_refused(const struct vhostx_zc *zc);
 
 /** Lend no more from the region that begins at @a va. Any time; a burst that runs may lend once more. */
 void vhostx_zc_leave(struct vhostx_zc *zc, const uint8_t *va);
+
+/** The longest time that a slot was out, or is so far, vhostx_zc_now(). Any time. */
+uint32_t vhostx_zc_longest(const struct vhostx_zc *zc);
 
 /** Slots with buffers in regions that are leaving or left. Any time. */
 uint32_t vhostx_zc_leaving(const struct vhostx_zc *zc);
