@@ -9,6 +9,10 @@ static const struct port_conf patient = {
 	.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=400",
 };
 
+static const struct port_conf very_patient = {
+	.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
+};
+
 /* A packet that a thread frees after a while. */
 struct later {
 	struct rte_mbuf *m;
@@ -153,13 +157,44 @@ test_ethdev_zc_every_end_waits(void **state)
 	for_each_format(check_ends);
 }
 
+/* A ring whose end waits does not go on: it would not come to an end. */
+static void
+check_rests(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &very_patient);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *kept = pass_lent(f, port, 1), *m;
+	const struct vhostx_msg_vring_state ask = { .index = 1 };
+	uint32_t sent = 0, got;
+
+	front_sendmsg(f, VHOSTX_GET_VRING_BASE, &ask, sizeof(ask), NULL, 0);
+	/* Some may pass before the message is read. */
+	do {
+		front_send(f, 0, LONG, ++sent);
+		rte_delay_us_sleep(1000);
+		got = rte_eth_rx_burst(port, 0, &m, 1);
+		rte_pktmbuf_free_bulk(&m, got);
+	} while (got != 0 && sent < 100);
+	assert_int_equal(got, 0);
+	rte_pktmbuf_free(kept);
+	front_reply(f);
+	assert_int_equal(front_reap(f, 0), sent);
+	assert_int_equal(xstat(port, "rx_q0_zc_completed_early"), 0);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_ring_rests_while_it_ends(void **state)
+{
+	(void)state;
+	for_each_format(check_rests);
+}
+
 /* The answer comes when the packet is freed. */
 static void
 check_base_soon(const struct front_conf *conf)
 {
-	const struct port_conf very_patient = {
-		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
-	};
 	const uint16_t port = vhost_open(0, &very_patient);
 	struct front *f = front_open(0, conf);
 	struct later later = { .m = pass_lent(f, port, 1) };
@@ -537,9 +572,6 @@ test_ethdev_zc_outlives_port(void **state)
 static void
 check_close_waits(const struct front_conf *conf)
 {
-	const struct port_conf very_patient = {
-		.devargs = ",dequeue-zero-copy=1,zc-dma=0,zc-threshold=512,zc-deadline=10000",
-	};
 	uint16_t port = vhost_open(0, &patient);
 	struct front *f = front_open(0, conf);
 	struct later later = { .m = pass_lent(f, port, 1) };
@@ -593,6 +625,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_base_waits_for_deadline),
 		rig_case(test_ethdev_zc_rings_share_deadline),
+		rig_case(test_ethdev_zc_ring_rests_while_it_ends),
 		rig_case(test_ethdev_zc_every_end_waits),
 		rig_case(test_ethdev_zc_base_waits_no_longer),
 		rig_case(test_ethdev_zc_no_other_port_waits),
