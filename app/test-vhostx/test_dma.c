@@ -40,6 +40,7 @@ static struct {
 	bool vfio, device;
 	bool scattered;      /* pages do not follow each other in physical memory */
 	bool unknown;        /* where pages are is a secret */
+	bool hold;           /* who registers is kept waiting; atomic */
 	struct span list[LISTS], map[MAPS];
 	unsigned int nr_lists, nr_maps;
 	size_t page;         /* of the last list */
@@ -81,6 +82,8 @@ physical(uint64_t va)
 int
 __wrap_rte_extmem_register(void *va, size_t len, rte_iova_t iova[], unsigned int n, size_t page)
 {
+	while (__atomic_load_n(&eal.hold, __ATOMIC_ACQUIRE))
+		usleep(100);
 	assert_int_equal((uintptr_t)va % page, 0);
 	assert_int_equal(len, n * page);
 	if (eal.nr_lists == LISTS) {
@@ -266,6 +269,28 @@ test_dma_more_regions_than_vfio_maps(void **state)
 	vhostx_mem_free(mem);
 }
 
+/* A guest that leaves while its memory is being registered: that is undone before another one's memory has its turn. */
+static void
+test_dma_regress_guest_leaves_meanwhile(void **state)
+{
+	struct vhostx_mem *mem = memory_of(LISTS - 1, PAGE), *gone = memory_of(1, PAGE), *other = memory_of(1, PAGE);
+	const struct vhostx_dma *dma;
+	const char *why;
+
+	(void)state;
+	for (unsigned int i = 0; i < LISTS - 1; i++)
+		assert_int_equal(register_map(mem->map[i], &dma, &why), 0);
+	__atomic_store_n(&eal.hold, true, __ATOMIC_RELEASE);
+	assert_true(vhostx_map_register(gone->map[0]));
+	vhostx_mem_free(gone);
+	assert_true(vhostx_map_register(other->map[0]));
+	__atomic_store_n(&eal.hold, false, __ATOMIC_RELEASE);
+	assert_true(vhostx_work_await(UINT64_MAX));
+	assert_int_equal(vhostx_map_registered(other->map[0], &dma, &why), 0);
+	vhostx_mem_free(other);
+	vhostx_mem_free(mem);
+}
+
 /* VFIO without a device is no reason to refuse; when one comes, the next start of a ring maps the memory. */
 static void
 test_dma_device_comes_later(void **state)
@@ -341,6 +366,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_dma_large_memory_is_few_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_more_regions_than_eal_has_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_more_regions_than_vfio_maps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dma_regress_guest_leaves_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_device_comes_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_physical_addresses_of_small_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_physical_addresses_of_huge_pages, setup, teardown),

@@ -77,21 +77,24 @@ test_ethdev_zc_base_waits_for_deadline(void **state)
 	for_each_format(check_base_late);
 }
 
-/* A front-end that stops ends one ring after the other: they wait for one deadline, not for one each. */
+/*
+ * A front-end that stops ends one ring after the other: they wait for one deadline, not for one each. What ends a
+ * deadline later is awaited again.
+ */
 static void
 check_one_deadline(const struct front_conf *conf)
 {
 	struct port_conf slow = patient;
-	struct front_conf two = *conf;
-	struct rte_mbuf *m[2];
+	struct front_conf three = *conf;
+	struct rte_mbuf *m[3];
 	struct front *f;
-	uint64_t start;
+	uint64_t start, late;
 	uint16_t port;
 
-	slow.queues = two.pairs = 2;
+	slow.queues = three.pairs = 3;
 	port = vhost_open(0, &slow);
-	f = front_open(0, &two);
-	for (uint16_t i = 0; i < 2; i++) {
+	f = front_open(0, &three);
+	for (uint16_t i = 0; i < 3; i++) {
 		front_send(f, i, LONG, i);
 		wait_until(rte_eth_rx_burst(port, i, &m[i], 1) == 1);
 	}
@@ -99,11 +102,18 @@ check_one_deadline(const struct front_conf *conf)
 	get_base(f, 1);
 	assert_true(now_ms() - start >= 399);
 	start = now_ms();
+	wait_until(now_ms() - start >= 200);
+	late = now_ms();
 	get_base(f, 3);
-	assert_true(now_ms() - start < 300);
+	assert_true(now_ms() - late < 300);
+	/* This one was not awaited, and makes it no later. */
+	wait_until(now_ms() - start >= 410);
+	late = now_ms();
+	get_base(f, 5);
+	assert_true(now_ms() - late >= 399);
 	assert_int_equal(front_reap(f, 1), 1);
 	assert_int_equal(xstat(port, "rx_q1_zc_completed_early"), 1);
-	rte_pktmbuf_free_bulk(m, 2);
+	rte_pktmbuf_free_bulk(m, 3);
 	wait_until(xstat(port, "zc_outstanding") == 0);
 	front_free(f);
 	port_close(port);

@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "ring/lend.h"
 
 #define PAGE 4096u
-#define SIZE 1024u
+#define SIZE 1024u /* a page of times */
 #define GPA(i) (UINT64_C(0x100000) * (i))
 
 /* Guest memory of so many pages' regions. */
@@ -308,6 +309,46 @@ test_zerocopy_remembers_longest(void **state)
 	assert_int_equal(bench->zc->longest, 31);
 }
 
+/* When slots were lent, where the first one to look waits until slot 0 has come back and is lent again. */
+static uint32_t *slow_since;
+
+static void
+lend_anew(int sig)
+{
+	const uint32_t before = vhostx_zc_now();
+
+	(void)sig;
+	while (vhostx_zc_now() - before <= VHOSTX_ZC_AHEAD)
+		;
+	mprotect(slow_since, PAGE, PROT_READ | PROT_WRITE);
+	slow_since[0] = vhostx_zc_now();
+}
+
+/* Who asks for the longest time may be off his core while he does: what is lent meanwhile is not out for hours. */
+static void
+test_zerocopy_regress_longest_of_lent_meanwhile(void **state)
+{
+	const struct sigaction action = { .sa_handler = lend_anew };
+	struct bench *bench = *state;
+	uint32_t *since = bench->zc->since, longest;
+	struct vhostx_zc_slot *slot;
+	struct sigaction old;
+
+	slow_since = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(slow_since != MAP_FAILED);
+	bench->zc->since = slow_since;
+	slot = lend(bench, 0, 0, -1, 1);
+	assert_int_equal(mprotect(slow_since, PAGE, PROT_NONE), 0);
+	assert_int_equal(sigaction(SIGSEGV, &action, &old), 0);
+	longest = vhostx_zc_longest(bench->zc);
+	sigaction(SIGSEGV, &old, NULL);
+	bench->zc->since = since;
+	munmap(slow_since, PAGE);
+	give_back(slot);
+	assert_true(vhostx_zc_is_back(bench->zc));
+	assert_true(longest < UINT32_MAX / 2);
+}
+
 /* A ring of another size than the groups, and one without a slot. */
 static void
 test_zerocopy_takes_odd_sizes(void **state)
@@ -404,6 +445,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_zerocopy_follows_memory_to_and_fro, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_outlives_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_remembers_longest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_zerocopy_regress_longest_of_lent_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_takes_odd_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_orders_reader_before_guest, setup, teardown),
 	};

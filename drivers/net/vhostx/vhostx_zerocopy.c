@@ -354,6 +354,13 @@ zc_patience(const struct vhostx_port *port)
 	return rte_get_tsc_hz() / 1000 * port->args.zc_deadline;
 }
 
+/* Was a wait in vain, less than a deadline ago? */
+static bool
+zc_was_in_vain(const struct vhostx_port *port, uint64_t now)
+{
+	return port->zc.in_vain != 0 && now - port->zc.in_vain < zc_patience(port);
+}
+
 /*
  * Until when to wait. Who waited already does so on: one deadline. And what was awaited in vain is not awaited again
  * at once: a front-end that stops ends one ring after the other.
@@ -365,7 +372,7 @@ zc_deadline(const struct vhostx_port *port)
 
 	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
 		return port->zc.deadline;
-	return port->zc.in_vain != 0 && now - port->zc.in_vain < zc_patience(port) ? now : now + zc_patience(port);
+	return zc_was_in_vain(port, now) ? now : now + zc_patience(port);
 }
 
 /* Begin to wait, if there is something to wait for. Rings that end do not run meanwhile. */
@@ -475,7 +482,9 @@ zc_look(struct vhostx_port *port)
 	if (zc_awaited(port) != 0) {
 		if (now < port->zc.deadline)
 			return;
-		port->zc.in_vain = now;
+		/* What was not awaited was not in vain: it would keep others from waiting for ever. */
+		if (!zc_was_in_vain(port, now))
+			port->zc.in_vain = now;
 	}
 	zc_go_on(port);
 }

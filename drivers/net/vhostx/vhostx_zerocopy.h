@@ -41,7 +41,7 @@ struct vhostx_zc_port {
 	struct vhostx_zc *old;       /**< tables whose ring's life is over */
 	enum vhostx_zc_wait wait;
 	uint64_t deadline;           /**< of the wait, TSC cycles */
-	uint64_t in_vain;            /**< when a deadline was over and something was still out, TSC cycles; 0: never */
+	uint64_t in_vain;            /**< when what was awaited was out after a deadline, TSC cycles; 0: never */
 	struct vhostx_msg msg;       /**< the message that waits, and its files */
 	uint32_t longest;            /**< longest that a slot of a table that is freed was out */
 	uint32_t quiet;              /**< ticks since something was out */

@@ -309,6 +309,39 @@ map_of(struct vhostx_work *work)
 	return (struct vhostx_map *)RTE_PTR_SUB(work, offsetof(struct vhostx_map, work));
 }
 
+/* One reference less. @return whether it was the last one: the mapping is no port's any more, nor becomes one's. */
+static bool
+map_drop(struct vhostx_map *map)
+{
+	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
+	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return false;
+	if (map->with != VHOSTX_MAP_OWN) {
+		pthread_mutex_lock(&map_lock);
+		TAILQ_REMOVE(&map_list, map, next);
+		pthread_mutex_unlock(&map_lock);
+	}
+	return true;
+}
+
+/* The last reference is gone. */
+static void
+map_destroy(struct vhostx_map *map)
+{
+	pthread_mutex_destroy(&map->dma_lock);
+	vhostx_unmap(map->addr, map->len, &map_live);
+	free(map);
+}
+
+static void
+map_unregister(struct vhostx_work *work)
+{
+	struct vhostx_map *map = map_of(work);
+
+	vhostx_dma_unregister(map->dma);
+	map_destroy(map);
+}
+
 static void
 map_register(struct vhostx_work *work)
 {
@@ -326,7 +359,9 @@ map_register(struct vhostx_work *work)
 	map->no_dma = why;
 	map->registering = false;
 	pthread_mutex_unlock(&map->dma_lock);
-	vhostx_map_put(map);
+	/* Now, not as work of its own: what waits may register the same pages, and who closes a port counts on it. */
+	if (map_drop(map))
+		map_unregister(work);
 }
 
 /* Is there anything to do that may succeed? */
@@ -371,24 +406,6 @@ vhostx_map_registered(struct vhostx_map *map, const struct vhostx_dma **dma, con
 	return ret;
 }
 
-/* The last reference is gone. */
-static void
-map_destroy(struct vhostx_map *map)
-{
-	pthread_mutex_destroy(&map->dma_lock);
-	vhostx_unmap(map->addr, map->len, &map_live);
-	free(map);
-}
-
-static void
-map_unregister(struct vhostx_work *work)
-{
-	struct vhostx_map *map = map_of(work);
-
-	vhostx_dma_unregister(map->dma);
-	map_destroy(map);
-}
-
 /* --- the end ---------------------------------------------------------------------------------- */
 
 void *
@@ -407,14 +424,8 @@ vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
 void
 vhostx_map_put(struct vhostx_map *map)
 {
-	/* Release: this holder's accesses come first. Acquire: the last one unmaps after all. */
-	if (__atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL) != 0)
+	if (!map_drop(map))
 		return;
-	if (map->with != VHOSTX_MAP_OWN) {
-		pthread_mutex_lock(&map_lock);
-		TAILQ_REMOVE(&map_list, map, next);
-		pthread_mutex_unlock(&map_lock);
-	}
 	if (map->dma == NULL) {
 		map_destroy(map);
 		return;

@@ -94,8 +94,12 @@ rx_uncount(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 		return;
 	}
 	for (; i < n; i++) {
-		if (rx_has_packet(s, &b->chain[i]))
-			q->count.zc[rx_judge(q, s, &b->chain[i])]--;
+		const enum vhostx_zc_reason reason = rx_has_packet(s, &b->chain[i]) ?
+			rx_judge(q, s, &b->chain[i]) : VHOSTX_ZC_LENT;
+
+		/* The guest may have changed its header: what could be lent now was counted as something else. */
+		if (likely(reason != VHOSTX_ZC_LENT))
+			q->count.zc[reason]--;
 	}
 }
 

@@ -212,12 +212,15 @@ vhostx_zc_longest(const struct vhostx_zc *zc)
 {
 	/* As vhostx_zc_reap() has it. */
 	const uint32_t soon = vhostx_zc_now() + VHOSTX_ZC_AHEAD;
-	uint32_t longest = __atomic_load_n(&zc->longest, __ATOMIC_RELAXED) + VHOSTX_ZC_AHEAD;
+	uint32_t longest = __atomic_load_n(&zc->longest, __ATOMIC_RELAXED) + VHOSTX_ZC_AHEAD, since;
 
 	for (uint32_t id = 0; id < zc->size; id++) {
 		/* Acquire: since is of this time out, or of a later one. */
-		if (__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE) == VHOSTX_ZC_OUT)
-			longest = RTE_MAX(longest, soon - __atomic_load_n(&zc->since[id], __ATOMIC_RELAXED));
+		if (__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE) != VHOSTX_ZC_OUT)
+			continue;
+		since = __atomic_load_n(&zc->since[id], __ATOMIC_RELAXED);
+		/* It may have gone out after soon: then the second is less. */
+		longest = RTE_MAX(longest, RTE_MIN(soon - since, vhostx_zc_now() + VHOSTX_ZC_AHEAD - since));
 	}
 	return longest - VHOSTX_ZC_AHEAD;
 }
