@@ -25,6 +25,7 @@
 #include "vhostx_postcopy.h"
 #include "vhostx_resume.h"
 #include "vhostx_serve.h"
+#include "vhostx_zc_wait.h"
 
 /* --- rings ----------------------------------------------------------------------------------------- */
 
@@ -600,6 +601,6 @@ vhostx_port_close(struct vhostx_port *port)
 	vhostx_loop_del(port->wake);
 	vhostx_event_cancel(port);
 	vhostx_port_put(port);
-	/* What devices knew of has to be taken from them while there is an EAL. */
+	/* What devices knew of has to be taken from them while there is an EAL; after what other ports asked for before. */
 	vhostx_work_await(UINT64_MAX);
 }

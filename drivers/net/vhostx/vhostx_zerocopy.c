@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * The port's part in zero-copy.
+ * The port's part in zero-copy: tables of slots for its rings, and the tick that gives back what no poller does.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 #include "vhostx_log.h"
 #include "vhostx_port.h"
 #include "vhostx_resume.h"
+#include "vhostx_zc_wait.h"
 
 /*
  * While something is out, a tick looks whether its queue is still polled, and gives back what is done if it is not. Each
@@ -102,12 +103,6 @@ zc_give(struct vhostx_port *port, uint16_t idx)
 		vhostx_give_done(&r->zc.at, r->zc.zc);
 	}
 	zc_put_ring(r, published);
-}
-
-static uint32_t
-zc_out(const struct vhostx_zc *zc)
-{
-	return zc == NULL ? 0 : __atomic_load_n(&zc->out, __ATOMIC_ACQUIRE);
 }
 
 /* Nothing of the table is out any more. */
@@ -283,213 +278,14 @@ vhostx_zc_end_all(struct vhostx_port *port)
 		vhostx_zc_end(port, i);
 }
 
-/* --- waiting --------------------------------------------------------------------------------------- */
+/* --- the tick -------------------------------------------------------------------------------------- */
 
-/* Does the message end ring @a idx's life? */
-static bool
-zc_ends(const struct vhostx_msg *msg, uint16_t idx)
-{
-	switch (msg->header.request) {
-	case VHOSTX_GET_VRING_BASE:
-	case VHOSTX_SET_VRING_BASE:
-		return msg->payload.state.index == idx;
-	case VHOSTX_RESET_DEVICE:
-		return true;
-	case VHOSTX_SET_STATUS:
-		return msg->payload.u64 == 0;
-	default:
-		return false;
-	}
-}
-
-/* Does the message leave the guest without this region? */
-static bool
-zc_takes_away(const struct vhostx_msg *msg, const struct vhostx_mem *mem, uint32_t i)
-{
-	const struct vhostx_msg_memory *memory = &msg->payload.memory;
-	const struct vhostx_msg_region *r = &msg->payload.mem_reg.region;
-
-	if (msg->header.request == VHOSTX_REM_MEM_REG)
-		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size;
-	if (msg->header.request != VHOSTX_SET_MEM_TABLE)
-		return false;
-	for (uint32_t k = 0; k < memory->nr && k < VHOSTX_MSG_FDS; k++) {
-		if (memory->region[k].gpa == mem->range[i].gpa &&
-				memory->region[k].size == mem->range[i].size)
-			return false;
-	}
-	return true;
-}
-
-/* Slots that the wait is for. */
-static uint32_t
-zc_awaited(const struct vhostx_port *port)
-{
-	uint32_t out = 0;
-
-	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
-		const struct vhostx_zc *zc = port->ring[i].zc.zc;
-
-		if (zc == NULL)
-			continue;
-		if (port->zc.wait == VHOSTX_ZC_WAIT_MEM)
-			out += vhostx_zc_leaving(zc);
-		else if (port->zc.wait == VHOSTX_ZC_WAIT_GONE || zc_ends(&port->zc.msg, i))
-			out += zc_out(zc);
-	}
-	return out;
-}
-
-static void
-zc_arm(struct vhostx_port *port, uint32_t us)
+void
+vhostx_zc_arm(struct vhostx_port *port, uint32_t us)
 {
 	port->zc.pause_us = us;
 	vhostx_loop_arm(port->zc.timer, us);
 }
-
-/* The port's deadline, TSC cycles. */
-static uint64_t
-zc_patience(const struct vhostx_port *port)
-{
-	return rte_get_tsc_hz() / 1000 * port->args.zc_deadline;
-}
-
-/* Was a wait in vain, less than a deadline ago? */
-static bool
-zc_was_in_vain(const struct vhostx_port *port, uint64_t now)
-{
-	return port->zc.in_vain != 0 && now - port->zc.in_vain < zc_patience(port);
-}
-
-/*
- * Until when to wait. Who waited already does so on: one deadline. And what was awaited in vain is not awaited again
- * at once: a front-end that stops ends one ring after the other.
- */
-static uint64_t
-zc_deadline(const struct vhostx_port *port)
-{
-	const uint64_t now = rte_get_tsc_cycles();
-
-	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
-		return port->zc.deadline;
-	return zc_was_in_vain(port, now) ? now : now + zc_patience(port);
-}
-
-/* Begin to wait, if there is something to wait for. Rings that end do not run meanwhile. */
-static bool
-zc_wait(struct vhostx_port *port, enum vhostx_zc_wait wait)
-{
-	port->zc.deadline = zc_deadline(port);
-	port->zc.wait = wait;
-	for (uint16_t i = 1; wait != VHOSTX_ZC_WAIT_MEM && i < port->be.nr_vrings; i += 2) {
-		if (port->ring[i].zc.zc != NULL &&
-				(wait == VHOSTX_ZC_WAIT_GONE || zc_ends(&port->zc.msg, i)))
-			vhostx_port_pause(port, i);
-	}
-	if (zc_awaited(port) == 0) {
-		port->zc.wait = VHOSTX_ZC_NO_WAIT;
-		return false;
-	}
-	zc_arm(port, 0);
-	return true;
-}
-
-/* The regions that a message takes away are lent from no more. @return whether there are any. */
-static bool
-zc_leave(struct vhostx_port *port, const struct vhostx_msg *msg)
-{
-	const struct vhostx_mem *mem = port->be.mem;
-	bool any = false;
-
-	for (uint32_t r = 0; mem != NULL && r < mem->nr; r++) {
-		if (!zc_takes_away(msg, mem, r))
-			continue;
-		any = true;
-		for (uint16_t i = 1; i < port->be.nr_vrings; i += 2) {
-			if (port->ring[i].zc.zc != NULL)
-				vhostx_zc_leave(port->ring[i].zc.zc, mem->range[r].va);
-		}
-	}
-	return any;
-}
-
-bool
-vhostx_zc_defer(struct vhostx_port *port, struct vhostx_msg *msg)
-{
-	const char *why;
-	bool waits = false;
-
-	if (port->zc.timer == NULL || vhostx_msg_check(msg, &why) != 0)
-		return false;
-	port->zc.msg = *msg;
-	if (zc_leave(port, msg))
-		waits = zc_wait(port, VHOSTX_ZC_WAIT_MEM);
-	else
-		waits = zc_wait(port, VHOSTX_ZC_WAIT_RINGS);
-	if (!waits)
-		return false;
-	/* Its files are ours now. */
-	msg->nr_fds = 0;
-	vhostx_sock_hold(port->sock);
-	return true;
-}
-
-bool
-vhostx_zc_defer_gone(struct vhostx_port *port)
-{
-	if (port->zc.timer == NULL)
-		return false;
-	if (port->zc.wait == VHOSTX_ZC_WAIT_RINGS || port->zc.wait == VHOSTX_ZC_WAIT_MEM)
-		vhostx_msg_close_fds(&port->zc.msg);
-	return zc_wait(port, VHOSTX_ZC_WAIT_GONE);
-}
-
-void
-vhostx_zc_connected(struct vhostx_port *port)
-{
-	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
-		vhostx_sock_hold(port->sock);
-}
-
-/* The wait is over: go on where it began. */
-static void
-zc_go_on(struct vhostx_port *port)
-{
-	const enum vhostx_zc_wait wait = port->zc.wait;
-	int ret = 0;
-
-	port->zc.wait = VHOSTX_ZC_NO_WAIT;
-	if (wait == VHOSTX_ZC_WAIT_GONE) {
-		vhostx_port_forget(port);
-	} else {
-		/* What is freed after a reset has no ring to go back to: its memory may be something else then. */
-		for (uint16_t i = 1; wait == VHOSTX_ZC_WAIT_RINGS && i < port->be.nr_vrings; i += 2) {
-			if (zc_ends(&port->zc.msg, i))
-				vhostx_zc_end(port, i);
-		}
-		ret = vhostx_port_handle(port, &port->zc.msg);
-		vhostx_msg_close_fds(&port->zc.msg);
-	}
-	vhostx_sock_go_on(port->sock, ret);
-}
-
-/* Is the wait over? */
-static void
-zc_look(struct vhostx_port *port)
-{
-	const uint64_t now = rte_get_tsc_cycles();
-
-	if (zc_awaited(port) != 0) {
-		if (now < port->zc.deadline)
-			return;
-		/* What was not awaited was not in vain: it would keep others from waiting for ever. */
-		if (!zc_was_in_vain(port, now))
-			port->zc.in_vain = now;
-	}
-	zc_go_on(port);
-}
-
-/* --- the tick -------------------------------------------------------------------------------------- */
 
 /* One ring's part in a tick. @return when it is to be looked at again, microseconds; 0: nothing of it is out. */
 static uint32_t
@@ -503,7 +299,7 @@ zc_tick_ring(struct vhostx_port *port, uint16_t idx)
 		return 0;
 	vhostx_zc_trim(r->zc.zc);
 	pending = zc_settle(port, r);
-	if (zc_out(r->zc.zc) == 0)
+	if (vhostx_zc_out(r->zc.zc) == 0)
 		return pending ? ZC_PENDING_US : 0;
 	if (!vhostx_zc_has_done(r->zc.zc))
 		return ZC_LEFT_US;
@@ -528,7 +324,7 @@ zc_may_sleep(struct vhostx_port *port)
 	}
 	vhostx_barrier_all();
 	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
-		out = out || zc_out(port->ring[i].zc.zc) != 0;
+		out = out || vhostx_zc_out(port->ring[i].zc.zc) != 0;
 	return !out;
 }
 
@@ -567,14 +363,14 @@ zc_tick(void *arg)
 	}
 	zc_reap_old(port);
 	if (port->zc.wait != VHOSTX_ZC_NO_WAIT)
-		zc_look(port);
+		vhostx_zc_look(port);
 	us = zc_next(port, us);
 	port->zc.pause_us = us;
 	if (port->closed && port->zc.old == NULL) {
 		vhostx_loop_del(port->zc.timer);
 		port->zc.timer = NULL;
 	} else if (us != 0) {
-		zc_arm(port, us);
+		vhostx_zc_arm(port, us);
 	}
 unlock:
 	pthread_mutex_unlock(&port->lock);
@@ -587,7 +383,7 @@ vhostx_zc_wake(struct vhostx_port *port)
 		return;
 	port->zc.quiet = 0;
 	if (port->zc.pause_us == 0 || port->zc.pause_us > ZC_LEFT_US)
-		zc_arm(port, ZC_LEFT_US);
+		vhostx_zc_arm(port, ZC_LEFT_US);
 }
 
 /* --- the port -------------------------------------------------------------------------------------- */
@@ -608,7 +404,7 @@ vhostx_zc_close(struct vhostx_port *port)
 	port->zc.wait = VHOSTX_ZC_NO_WAIT;
 	vhostx_zc_end_all(port);
 	/* The tick ends itself when the last table is back. */
-	zc_arm(port, 0);
+	vhostx_zc_arm(port, 0);
 }
 
 void
@@ -626,10 +422,10 @@ vhostx_zc_drain(struct vhostx_port *port)
 			if (port->ring[i].zc.zc == NULL)
 				continue;
 			zc_give(port, i);
-			out += zc_out(port->ring[i].zc.zc);
+			out += vhostx_zc_out(port->ring[i].zc.zc);
 		}
 		pthread_mutex_unlock(&port->lock);
-		if (out == 0 || rte_get_tsc_cycles() - start >= zc_patience(port))
+		if (out == 0 || rte_get_tsc_cycles() - start >= vhostx_zc_patience(port))
 			break;
 		usleep(ZC_DRAIN_US);
 	}
@@ -641,9 +437,9 @@ vhostx_zc_outstanding(const struct vhostx_port *port)
 	uint32_t out = 0;
 
 	for (uint16_t i = 1; i < port->be.nr_vrings; i += 2)
-		out += zc_out(port->ring[i].zc.zc);
+		out += vhostx_zc_out(port->ring[i].zc.zc);
 	for (const struct vhostx_zc *zc = port->zc.old; zc != NULL; zc = zc->next)
-		out += zc_out(zc);
+		out += vhostx_zc_out(zc);
 	return out;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 net_vhostx developers
  *
- * The port's part in zero-copy: a table of slots for each life of an rx ring, buffers given back for queues
- * that are not polled, and messages that wait for what is out.
+ * The port's part in zero-copy: a table of slots for each life of an rx ring, and buffers given back for queues
+ * that are not polled. Messages that wait for what is out: vhostx_zc_wait.h.
  */
 #ifndef VHOSTX_ZEROCOPY_H
 #define VHOSTX_ZEROCOPY_H
@@ -64,17 +64,15 @@ void vhostx_zc_end(struct vhostx_port *port, uint16_t idx);
 /** As vhostx_zc_end() for every ring. */
 void vhostx_zc_end_all(struct vhostx_port *port);
 
-/**
- * Does the message have to wait for buffers that are out? Then it is taken, with its files, and handed to
- * vhostx_port_handle() when they are back or the deadline is over; reading from the socket rests.
- */
-bool vhostx_zc_defer(struct vhostx_port *port, struct vhostx_msg *msg);
+/** Slots of a table that are out; of NULL none. Any time. */
+static inline uint32_t
+vhostx_zc_out(const struct vhostx_zc *zc)
+{
+	return zc == NULL ? 0 : __atomic_load_n(&zc->out, __ATOMIC_ACQUIRE);
+}
 
-/** The front-end is gone. @return whether its state has to stay until vhostx_port_forget() is called. */
-bool vhostx_zc_defer_gone(struct vhostx_port *port);
-
-/** A front-end came: it is not listened to while the last one's state stays. */
-void vhostx_zc_connected(struct vhostx_port *port);
+/** Tick after @a us microseconds. */
+void vhostx_zc_arm(struct vhostx_port *port, uint32_t us);
 
 /** A poller has lent a buffer while the tick slept. */
 void vhostx_zc_wake(struct vhostx_port *port);

@@ -301,6 +301,19 @@ vhostx_map_file(int fd, uint64_t offset, uint64_t size, struct vhostx_map **map,
 	return ret;
 }
 
+void *
+vhostx_map_va(const struct vhostx_map *map)
+{
+	return map->va;
+}
+
+void *
+vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
+{
+	*len = map->len;
+	return map->addr;
+}
+
 /* --- for devices ------------------------------------------------------------------------------ */
 
 static struct vhostx_map *
@@ -407,19 +420,6 @@ vhostx_map_registered(struct vhostx_map *map, const struct vhostx_dma **dma, con
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
-
-void *
-vhostx_map_va(const struct vhostx_map *map)
-{
-	return map->va;
-}
-
-void *
-vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
-{
-	*len = map->len;
-	return map->addr;
-}
 
 void
 vhostx_map_put(struct vhostx_map *map)

@@ -13,7 +13,7 @@
 /* How often a waiting caller looks. */
 #define WORK_LOOK_US 50u
 
-/* State of the process. */
+/* State of the process: what ports of several guests have to be done is done in one order. */
 static struct {
 	pthread_mutex_t lock;
 	STAILQ_HEAD(, vhostx_work) list; /* under lock, in order */

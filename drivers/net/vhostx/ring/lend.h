@@ -104,7 +104,7 @@ vhostx_zc_lend(struct vhostx_zc *zc, const struct vhostx_chain *c,
 	zc->out_in[c->id / VHOSTX_ZC_GROUP]++;
 	zc->out_entries += c->ndesc;
 	__atomic_store_n(&zc->out, zc->out + 1, __ATOMIC_RELAXED);
-	/* Release: since comes first. Pairs with the acquire in vhostx_zc_longest(). */
+	/* P: since comes first. Pairs with the acquire in vhostx_zc_longest(). */
 	__atomic_store_n(&zc->state[c->id], VHOSTX_ZC_OUT, __ATOMIC_RELEASE);
 	return slot;
 }
@@ -130,7 +130,7 @@ vhostx_zc_lend_single(const struct vhostx_zc *zc, uint16_t id, uint64_t use, uin
 	slot->use = use;
 	__atomic_store_n(&zc->since[id], now, __ATOMIC_RELAXED);
 	zc->out_in[id / VHOSTX_ZC_GROUP]++;
-	/* As above. */
+	/* P: as above. */
 	__atomic_store_n(&zc->state[id], VHOSTX_ZC_OUT, __ATOMIC_RELEASE);
 	return &slot->shinfo;
 }

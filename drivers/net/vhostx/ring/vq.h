@@ -53,6 +53,8 @@
  * | O | pages that could not be asked | fresh (cold), acquire, then    | a page is not asked for ahead  |
  * |   | for (burst), then fresh,      | these pages                    | of its turn                    |
  * |   | release                       |                                |                                |
+ * | P | when a slot was lent (lend),  | its state (who asks), acquire, | a slot seems to be out since   |
+ * |   | then its state, release       | then when it was lent          | its last time                  |
  */
 
 /** Chains that one fetch looks at, at most. */

@@ -13,6 +13,9 @@
 
 static_assert(sizeof(struct vhostx_zc_slot) == 32, "two slots a cache line");
 
+/* How long a ring's start may take for it to begin with all memory registered. */
+#define ZC_REGISTER_US 2000u
+
 /* Aligned and zeroed. */
 static void *
 zc_alloc(size_t size)
@@ -70,9 +73,6 @@ zc_find_region(const struct vhostx_zc *zc, const struct vhostx_range *range)
 	}
 	return unused;
 }
-
-/* How long a ring's start may take for it to begin with all memory registered. */
-#define ZC_REGISTER_US 2000u
 
 /* May it be lent from? If devices have to read it, it is to be registered. @return whether that was handed over. */
 static bool
@@ -210,13 +210,13 @@ vhostx_zc_leave(struct vhostx_zc *zc, const uint8_t *va)
 uint32_t
 vhostx_zc_longest(const struct vhostx_zc *zc)
 {
-	/* As vhostx_zc_reap() has it. */
+	/* As vhostx_zc_reap() has it, which is to come for what is done. */
 	const uint32_t soon = vhostx_zc_now() + VHOSTX_ZC_AHEAD;
 	uint32_t longest = __atomic_load_n(&zc->longest, __ATOMIC_RELAXED) + VHOSTX_ZC_AHEAD, since;
 
 	for (uint32_t id = 0; id < zc->size; id++) {
-		/* Acquire: since is of this time out, or of a later one. */
-		if (__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE) != VHOSTX_ZC_OUT)
+		/* P: since is of this time out, or of a later one. */
+		if (__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE) == VHOSTX_ZC_IDLE)
 			continue;
 		since = __atomic_load_n(&zc->since[id], __ATOMIC_RELAXED);
 		/* It may have gone out after soon: then the second is less. */

@@ -86,7 +86,7 @@ struct vhostx_zc_region {
 	uint32_t out;           /**< slots with a buffer in it; atomic */
 	bool current;           /**< in the memory that was adopted last; the cold side's */
 	bool pending;           /**< being registered for devices, and copied from until then; the cold side's */
-	const char *why;        /**< what is registered could not be, for the log; NULL: it is; the cold side's */
+	const char *why;        /**< why it could not be registered, for the log; NULL: it is; the cold side's */
 	uint8_t refusal;        /**< why nothing is lent from it: VHOSTX_ZC_LEAVING, VHOSTX_ZC_NO_DMA; 0: it is; atomic */
 };
 
@@ -114,7 +114,7 @@ struct vhostx_zc {
 	uint32_t threshold;              /**< bytes of a packet from which on it is lent */
 	uint32_t limit;                  /**< ring entries that may be out */
 	uint32_t nr_regions;
-	uint8_t *state;                  /**< [size] enum vhostx_zc_state; atomic, K */
+	uint8_t *state;                  /**< [size] enum vhostx_zc_state; atomic, K, P */
 	uint8_t *out_in;                 /**< [nr_groups] slots out; whoever has the ring */
 	uint32_t *since;                 /**< [size] when it was lent, in units of vhostx_zc_now(); atomic */
 	struct vhostx_zc_slot *slot;     /**< [size] */
