@@ -3,6 +3,8 @@
  *
  * Zero-copy ports and the end of memory, connections and ports while packets are out.
  */
+#include <sys/mman.h>
+
 #include "test_ethdev_zc_patient.h"
 
 #define SECOND_GPA (FRONT_GPA + (1u << 30))
@@ -54,9 +56,26 @@ leave_by_name(struct front *f)
 	front_do(f, VHOSTX_REM_MEM_REG, &reg, sizeof(reg), -1);
 }
 
-/* A region that is removed: that is acknowledged after the deadline, and it stays as long as it is read. */
+/* By a table where another file is in its place. */
 static void
-check_leaves(const struct front_conf *conf, void (*leave)(struct front *f))
+leave_by_file(struct front *f)
+{
+	struct guest_region *r = &f->mem.region[1];
+	const int fd = memfd_create("other", MFD_CLOEXEC), old = r->fd;
+
+	assert_int_equal(ftruncate(fd, r->mmap_offset + r->size), 0);
+	r->fd = fd;
+	front_memory(f);
+	r->fd = old;
+	close(fd);
+}
+
+/*
+ * A region that is removed: that is acknowledged after the deadline, and it stays as long as it is read. There are
+ * @a left others then.
+ */
+static void
+check_leaves(const struct front_conf *conf, void (*leave)(struct front *f), unsigned int left)
 {
 	const uint16_t port = vhost_open(0, &patient);
 	struct front *f = open_with_second(conf);
@@ -66,13 +85,13 @@ check_leaves(const struct front_conf *conf, void (*leave)(struct front *f))
 	assert_int_equal(vhostx_map_count(), 2);
 	leave(f);
 	assert_true(now_ms() - start >= 399);
-	assert_int_equal(vhostx_map_count(), 2);
+	assert_int_equal(vhostx_map_count(), left + 1);
 	assert_readable(m, 3);
 	/* The ring has gone on. */
 	rte_pktmbuf_free(pass_lent(f, port, 4));
 	rte_pktmbuf_free(m);
 	wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 0 && xstat(port, "zc_outstanding") == 0);
-	wait_until(vhostx_map_count() == 1);
+	wait_until(vhostx_map_count() == left);
 	assert_int_equal(front_reap(f, 0), 2);
 	front_free(f);
 	port_close(port);
@@ -81,8 +100,9 @@ check_leaves(const struct front_conf *conf, void (*leave)(struct front *f))
 static void
 check_memory(const struct front_conf *conf)
 {
-	check_leaves(conf, leave_by_table);
-	check_leaves(conf, leave_by_name);
+	check_leaves(conf, leave_by_table, 1);
+	check_leaves(conf, leave_by_name, 1);
+	check_leaves(conf, leave_by_file, 2);
 }
 
 static void

@@ -3,6 +3,8 @@
  *
  * What ends waits for buffers that are out: rings, memory, connections.
  */
+#include <sys/stat.h>
+
 #include <rte_cycles.h>
 
 #include "vhostx_port.h"
@@ -25,20 +27,29 @@ zc_ends(const struct vhostx_msg *msg, uint16_t idx)
 	}
 }
 
+/* Is region @a k of a table of memory the guest's region @a i, the same bytes of the same file? */
+static bool
+zc_is_region(const struct vhostx_msg *msg, uint32_t k, const struct vhostx_mem *mem, uint32_t i)
+{
+	const struct vhostx_msg_region *r = &msg->payload.memory.region[k];
+	struct stat st;
+
+	return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size && k < msg->nr_fds &&
+		fstat(msg->fds[k], &st) == 0 && vhostx_map_is(mem->map[i], &st, r->mmap_offset, r->size);
+}
+
 /* Does the message leave the guest without this region? */
 static bool
 zc_takes_away(const struct vhostx_msg *msg, const struct vhostx_mem *mem, uint32_t i)
 {
-	const struct vhostx_msg_memory *memory = &msg->payload.memory;
 	const struct vhostx_msg_region *r = &msg->payload.mem_reg.region;
 
 	if (msg->header.request == VHOSTX_REM_MEM_REG)
 		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size;
 	if (msg->header.request != VHOSTX_SET_MEM_TABLE)
 		return false;
-	for (uint32_t k = 0; k < memory->nr && k < VHOSTX_MSG_FDS; k++) {
-		if (memory->region[k].gpa == mem->range[i].gpa &&
-				memory->region[k].size == mem->range[i].size)
+	for (uint32_t k = 0; k < msg->payload.memory.nr && k < VHOSTX_MSG_FDS; k++) {
+		if (zc_is_region(msg, k, mem, i))
 			return false;
 	}
 	return true;
