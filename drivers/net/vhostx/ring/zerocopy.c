@@ -211,7 +211,6 @@ uint32_t
 vhostx_zc_longest(const struct vhostx_zc *zc)
 {
 	/* As vhostx_zc_reap() has it, which is to come for what is done. */
-	const uint32_t soon = vhostx_zc_now() + VHOSTX_ZC_AHEAD;
 	uint32_t longest = __atomic_load_n(&zc->longest, __ATOMIC_RELAXED) + VHOSTX_ZC_AHEAD, since;
 
 	for (uint32_t id = 0; id < zc->size; id++) {
@@ -219,8 +218,8 @@ vhostx_zc_longest(const struct vhostx_zc *zc)
 		if (__atomic_load_n(&zc->state[id], __ATOMIC_ACQUIRE) == VHOSTX_ZC_IDLE)
 			continue;
 		since = __atomic_load_n(&zc->since[id], __ATOMIC_RELAXED);
-		/* It may have gone out after soon: then the second is less. */
-		longest = RTE_MAX(longest, RTE_MIN(soon - since, vhostx_zc_now() + VHOSTX_ZC_AHEAD - since));
+		/* Now, not before the first: it may have gone out meanwhile. */
+		longest = RTE_MAX(longest, vhostx_zc_now() + VHOSTX_ZC_AHEAD - since);
 	}
 	return longest - VHOSTX_ZC_AHEAD;
 }
