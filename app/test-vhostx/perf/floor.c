@@ -30,9 +30,7 @@ struct floor_piece {
 typedef void (*floor_copy_fn)(struct rte_mbuf **pkts, const struct floor_piece *pieces, uint32_t n);
 
 struct perf_floor {
-	const struct perf_alias *alias;
 	struct rte_mempool *host_pool;
-	struct rte_mempool *guest_pool;
 	struct rte_mbuf **ring; /* [size] buffers of the guest */
 	uint8_t **va;           /* [size] their bytes, as a vhost port would see them */
 	uint32_t size;
@@ -130,9 +128,7 @@ perf_floor_create(const struct perf_bench *bench)
 
 	if (floor == NULL)
 		return NULL;
-	floor->alias = &bench->alias;
 	floor->host_pool = bench->host_pool;
-	floor->guest_pool = bench->guest_pool;
 	floor->size = bench->opt->ring;
 	floor->ring = calloc(floor->size, sizeof(*floor->ring));
 	floor->va = calloc(floor->size, sizeof(*floor->va));
@@ -144,7 +140,8 @@ perf_floor_create(const struct perf_bench *bench)
 		return NULL;
 	}
 	for (uint32_t i = 0; i < floor->size; i++)
-		floor->va[i] = perf_alias_of(floor->alias, rte_pktmbuf_mtod(floor->ring[i], uint8_t *));
+		floor->va[i] = perf_alias_of(&bench->alias,
+			rte_pktmbuf_mtod(floor->ring[i], uint8_t *));
 	floor_choose(floor);
 	return floor;
 }
@@ -185,19 +182,20 @@ floor_plan(struct perf_floor *floor, const struct perf_case *c, uint32_t seq)
 
 /* Other buffers take the place of those since @a first: the guest's driver frees what the host is done with. */
 static void
-floor_recycle(struct perf_floor *floor, uint32_t first)
+floor_recycle(struct perf_lane *lane, uint32_t first)
 {
+	struct perf_floor *floor = lane->floor;
 	struct rte_mbuf *fresh[PIECES_MAX];
 	const uint32_t n = RTE_MIN(floor->at - first, RTE_MIN(floor->size, PIECES_MAX));
 
-	if (rte_pktmbuf_alloc_bulk(floor->guest_pool, fresh, n) != 0)
+	if (rte_pktmbuf_alloc_bulk(lane->bench->guest_pool, fresh, n) != 0)
 		return;
 	for (uint32_t i = 0; i < n; i++) {
 		const uint32_t k = (first + i) % floor->size;
 		struct rte_mbuf *old = floor->ring[k];
 
 		floor->ring[k] = fresh[i];
-		floor->va[k] = perf_alias_of(floor->alias, rte_pktmbuf_mtod(fresh[i], uint8_t *));
+		floor->va[k] = perf_alias_of(&lane->bench->alias, rte_pktmbuf_mtod(fresh[i], uint8_t *));
 		fresh[i] = old;
 	}
 	rte_pktmbuf_free_bulk(fresh, n);
@@ -262,7 +260,7 @@ floor_rx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	}
 	end = perf_clock_end();
 	*cycles = perf_lane_cycles(lane, begin, end);
-	floor_recycle(floor, first);
+	floor_recycle(lane, first);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;
 }
@@ -288,7 +286,7 @@ floor_tx(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	*cycles = perf_lane_cycles(lane, begin, end);
 	floor->held = ret == 0 ? n : 0;
 	floor->read += floor_guest_read(floor, n);
-	floor_recycle(floor, first);
+	floor_recycle(lane, first);
 	lane->seq += c->burst;
 	return c->burst;
 }
@@ -315,7 +313,7 @@ floor_fwd(struct perf_lane *lane, const struct perf_case *c, uint64_t *cycles)
 	end = perf_clock_end();
 	*cycles = perf_lane_cycles(lane, begin, end);
 	floor->read += floor_guest_read(floor, n);
-	floor_recycle(floor, first);
+	floor_recycle(lane, first);
 	lane->seq += c->burst;
 	return ret == 0 ? c->burst : 0;
 }
