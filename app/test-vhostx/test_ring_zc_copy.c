@@ -216,6 +216,17 @@ test_ring_zc_tells_bus_addresses(void **state)
 	drop_table(rig);
 }
 
+/* Take every mbuf of the pool. @return how many. */
+static uint32_t
+take_all(struct rte_mbuf *all[RIG_MBUFS])
+{
+	uint32_t n = 0;
+
+	while (n < RIG_MBUFS && (all[n] = rte_pktmbuf_alloc(rig_pool)) != NULL)
+		n++;
+	return n;
+}
+
 /* Without a mbuf to attach to a packet is copied; without any it stays with the guest. */
 static void
 test_ring_zc_lives_with_empty_pool(void **state)
@@ -223,11 +234,10 @@ test_ring_zc_lives_with_empty_pool(void **state)
 	struct rig *rig = *state;
 	static struct rte_mbuf *all[RIG_MBUFS];
 	struct rte_mbuf *m;
-	uint32_t n = 0;
+	uint32_t n;
 
 	use_table(rig, 512, 100, false);
-	while (n < RIG_MBUFS && (all[n] = rte_pktmbuf_alloc(rig_pool)) != NULL)
-		n++;
+	n = take_all(all);
 	rig_send(rig, 1, LONG);
 	guest_ring_publish(&rig->ring);
 	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
@@ -248,12 +258,11 @@ test_ring_zc_regress_counts_what_is_received(void **state)
 	static struct rte_mbuf *all[RIG_MBUFS];
 	struct rig *rig = *state;
 	struct rte_mbuf *m;
-	uint32_t n = 0;
+	uint32_t n;
 
 	use_table(rig, 512, 0, false);
 	rig->queue.room = 256;
-	while (n < RIG_MBUFS && (all[n] = rte_pktmbuf_alloc(rig_pool)) != NULL)
-		n++;
+	n = take_all(all);
 	rte_pktmbuf_free(all[--n]);
 	rig_send(rig, 1, LONG);
 	guest_ring_publish(&rig->ring);
@@ -292,14 +301,13 @@ test_ring_zc_regress_uncounts_what_was_counted(void **state)
 	struct rte_mempool_ops *ops = rte_mempool_get_ops(rig_pool->ops_index);
 	struct rig *rig = *state;
 	struct rte_mbuf *m;
-	uint32_t n = 0;
+	uint32_t n;
 
 	rig->queue.room = 256;
 	rig->snap.offloads = 1 << VIRTIO_NET_F_CSUM;
 	rig->snap.hdr_mask = 0xffff;
 	use_table(rig, 512, 100, false);
-	while (n < RIG_MBUFS && (all[n] = rte_pktmbuf_alloc(rig_pool)) != NULL)
-		n++;
+	n = take_all(all);
 	rte_pktmbuf_free(all[--n]);
 	rig_send(rig, 1, LONG);
 	sly.dequeue = ops->dequeue;
