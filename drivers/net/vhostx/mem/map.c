@@ -314,13 +314,7 @@ vhostx_map_pages(const struct vhostx_map *map, uint64_t *len)
 	return map->addr;
 }
 
-/* --- for devices ------------------------------------------------------------------------------ */
-
-static struct vhostx_map *
-map_of(struct vhostx_work *work)
-{
-	return (struct vhostx_map *)RTE_PTR_SUB(work, offsetof(struct vhostx_map, work));
-}
+/* --- the last reference ----------------------------------------------------------------------- */
 
 /* One reference less. @return whether it was the last one: the mapping is no port's any more, nor becomes one's. */
 static bool
@@ -344,6 +338,14 @@ map_destroy(struct vhostx_map *map)
 	pthread_mutex_destroy(&map->dma_lock);
 	vhostx_unmap(map->addr, map->len, &map_live);
 	free(map);
+}
+
+/* --- for devices ------------------------------------------------------------------------------ */
+
+static struct vhostx_map *
+map_of(struct vhostx_work *work)
+{
+	return (struct vhostx_map *)RTE_PTR_SUB(work, offsetof(struct vhostx_map, work));
 }
 
 static void
