@@ -4,6 +4,8 @@
  * Zero-copy ports whose guest's memory takes long to be registered for devices, or cannot be: what others notice of
  * it. The EAL is the real one; here it is held up, or refuses.
  */
+#include <pthread.h>
+
 #include <rte_errno.h>
 #include <rte_memory.h>
 
@@ -46,8 +48,13 @@ __wrap_rte_extmem_register(void *va, size_t len, rte_iova_t iova[], unsigned int
 int
 __wrap_rte_extmem_unregister(void *va, size_t len)
 {
+	int ret;
+
+	/* As long as VFIO takes: who does not wait for it is seen. */
+	rte_delay_us_sleep(2000);
+	ret = __real_rte_extmem_unregister(va, len);
 	__atomic_fetch_add(&eal.out, 1, __ATOMIC_RELEASE);
-	return __real_rte_extmem_unregister(va, len);
+	return ret;
 }
 
 /* The front-end is in another process, for whose memory alone the EAL is asked. */
@@ -196,6 +203,78 @@ test_ethdev_zc_dma_refused_late(void **state)
 	for_each_format(check_refused);
 }
 
+/* Who lets the EAL go on, after two seconds. */
+static void *
+let_go(void *arg)
+{
+	rte_delay_us_sleep(2000000);
+	set(&eal.hold, false);
+	return arg;
+}
+
+/* A port is closed while another one's memory is being registered: it does not wait for that. */
+static void
+check_close(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &for_devices), other = vhost_open(1, &lender);
+	struct front *f;
+	pthread_t thread;
+
+	set(&eal.hold, true);
+	assert_int_equal(pthread_create(&thread, NULL, let_go, NULL), 0);
+	f = front_open(0, conf);
+	pass_copied(f, port, 1);
+	port_close(other);
+	assert_true(__atomic_load_n(&eal.hold, __ATOMIC_ACQUIRE));
+	pthread_join(thread, NULL);
+	front_free(f);
+	port_close(port);
+	assert_nothing_registered();
+}
+
+static void
+test_ethdev_zc_dma_close_of_another_port(void **state)
+{
+	(void)state;
+	for_each_format(check_close);
+}
+
+/*
+ * Packets are out when the last port is closed, and freed before the EAL ends, as a NIC does that is closed later: when
+ * the device is removed their memory is not registered any more. One that is never freed holds that up, but not long.
+ */
+static void
+check_eal_ends(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &for_devices), other = vhost_open(1, &for_devices);
+	struct front *f = front_open(0, conf), *g = front_open(1, conf);
+	struct rte_mbuf *m = pass_until_lent(f, port), *kept = pass_until_lent(g, other);
+	uint64_t start;
+
+	assert_int_equal(rte_eth_dev_stop(port), 0);
+	assert_int_equal(rte_eth_dev_stop(other), 0);
+	assert_int_equal(rte_eth_dev_close(port), 0);
+	assert_int_equal(rte_eth_dev_close(other), 0);
+	/* By now they are looked at rarely. */
+	rte_delay_us_sleep(300000);
+	rte_pktmbuf_free(m);
+	start = now_ms();
+	assert_int_equal(rte_vdev_uninit("net_vhostx0"), 0);
+	assert_int_equal(rte_vdev_uninit("net_vhostx1"), 0);
+	assert_true(now_ms() - start < 400);
+	assert_int_equal(eal.in, eal.out + 1);
+	rte_pktmbuf_free(kept);
+	front_free(f);
+	front_free(g);
+}
+
+static void
+test_ethdev_zc_dma_eal_ends(void **state)
+{
+	(void)state;
+	for_each_format(check_eal_ends);
+}
+
 int
 main(void)
 {
@@ -203,6 +282,8 @@ main(void)
 		rig_case(test_ethdev_zc_dma_holds_nobody_up),
 		rig_case(test_ethdev_zc_dma_front_end_leaves),
 		rig_case(test_ethdev_zc_dma_refused_late),
+		rig_case(test_ethdev_zc_dma_close_of_another_port),
+		rig_case(test_ethdev_zc_dma_eal_ends),
 	};
 
 	return rig_main(tests);

@@ -362,8 +362,11 @@ vhostx_remove(struct rte_vdev_device *vdev)
 {
 	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
 
-	if (dev == NULL)
+	if (dev == NULL) {
+		/* ethdev has closed it; maybe it is the EAL's end. */
+		vhostx_zc_await_devices();
 		return 0;
+	}
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return rte_eth_dev_release_port(dev);
 	/* A device can go at any time; ethdev closes stopped ports only. */

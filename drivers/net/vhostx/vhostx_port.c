@@ -601,6 +601,7 @@ vhostx_port_close(struct vhostx_port *port)
 	vhostx_loop_del(port->wake);
 	vhostx_event_cancel(port);
 	vhostx_port_put(port);
-	/* What devices knew of has to be taken from them while there is an EAL; after what other ports asked for before. */
-	vhostx_work_await(UINT64_MAX);
+	/* What devices knew of has to be taken from them while there is an EAL; it may end with the last port. */
+	if (vhostx_ports_none())
+		vhostx_work_await(UINT64_MAX);
 }

@@ -36,6 +36,18 @@ vhostx_ports_remove(struct vhostx_port *port)
 	ports_set(port->port_id, NULL);
 }
 
+bool
+vhostx_ports_none(void)
+{
+	bool none = true;
+
+	pthread_mutex_lock(&ports.lock);
+	for (uint32_t i = 0; none && i < RTE_MAX_ETHPORTS; i++)
+		none = ports.port[i] == NULL;
+	pthread_mutex_unlock(&ports.lock);
+	return none;
+}
+
 struct vhostx_port *
 vhostx_ports_lock(uint16_t port_id)
 {

@@ -15,6 +15,9 @@ void vhostx_ports_add(struct vhostx_port *port);
 /** From now on it cannot; who has found it already keeps it. No lock held. */
 void vhostx_ports_remove(struct vhostx_port *port);
 
+/** Is there none? */
+bool vhostx_ports_none(void);
+
 /**
  * Find a port, take a reference and lock it.
  * @return NULL if this (primary) process has no open port of this driver with that id.

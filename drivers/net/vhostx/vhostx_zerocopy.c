@@ -8,11 +8,13 @@
 
 #include <rte_cycles.h>
 
+#include "mem/clock.h"
 #include "ring/give.h"
 #include "ring/lend.h"
 #include "ring/notify.h"
 #include "vhostx_log.h"
 #include "vhostx_port.h"
+#include "vhostx_ports.h"
 #include "vhostx_resume.h"
 #include "vhostx_zc_wait.h"
 
@@ -32,8 +34,13 @@
 #define ZC_QUIET 27u
 /* The longest pause while nothing but tables of earlier lives is out. */
 #define ZC_OLD_US 100000u
-/* How often vhostx_zc_drain() looks. */
+/* How often vhostx_zc_drain() and vhostx_zc_await_devices() look. */
 #define ZC_DRAIN_US 100u
+/* How long the latter does: that tables of closed ports are back is seen by a tick. */
+#define ZC_DEVICES_US (2 * ZC_OLD_US)
+
+/* Packets of closed ports were awaited in vain; atomic. State of the process. */
+static bool zc_in_vain;
 
 /* --- giving back ----------------------------------------------------------------------------------- */
 
@@ -391,6 +398,7 @@ vhostx_zc_wake(struct vhostx_port *port)
 int
 vhostx_zc_open(struct vhostx_port *port)
 {
+	__atomic_store_n(&zc_in_vain, false, __ATOMIC_RELAXED);
 	return port->args.dequeue_zero_copy ? vhostx_port_add_timer(port, zc_tick, &port->zc.timer) : 0;
 }
 
@@ -427,6 +435,22 @@ vhostx_zc_drain(struct vhostx_port *port)
 		pthread_mutex_unlock(&port->lock);
 		if (out == 0 || rte_get_tsc_cycles() - start >= vhostx_zc_patience(port))
 			break;
+		usleep(ZC_DRAIN_US);
+	}
+}
+
+void
+vhostx_zc_await_devices(void)
+{
+	const uint64_t start = vhostx_now_us();
+
+	if (__atomic_load_n(&zc_in_vain, __ATOMIC_RELAXED) || !vhostx_ports_none())
+		return;
+	while (vhostx_map_count_registered() != 0) {
+		if (vhostx_now_us() - start >= ZC_DEVICES_US) {
+			__atomic_store_n(&zc_in_vain, true, __ATOMIC_RELAXED);
+			return;
+		}
 		usleep(ZC_DRAIN_US);
 	}
 }

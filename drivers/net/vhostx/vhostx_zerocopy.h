@@ -80,6 +80,12 @@ void vhostx_zc_wake(struct vhostx_port *port);
 /** Wait until all is back, for the port's deadline at most; by the thread that closes the port. No lock held. */
 void vhostx_zc_drain(struct vhostx_port *port);
 
+/**
+ * No port may be left, and the EAL be about to end: wait until devices know of no guest's memory any more of which all
+ * packets are freed. For a fifth of a second at most, and not again before there is another port.
+ */
+void vhostx_zc_await_devices(void);
+
 /** Slots that are out, of all rings and their earlier lives. */
 uint32_t vhostx_zc_outstanding(const struct vhostx_port *port);
 

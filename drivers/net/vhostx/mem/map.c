@@ -45,6 +45,9 @@ struct vhostx_map {
 /* Mappings alive; atomic. State of the process for the leak checks, nothing depends on it. */
 static unsigned int map_live;
 
+/* Of those, the ones that are registered for devices; atomic. */
+static unsigned int map_registered;
+
 /* Those that ports share. One whose last reference is gone is on its way out of the list. */
 static TAILQ_HEAD(, vhostx_map) map_list = TAILQ_HEAD_INITIALIZER(map_list);
 static pthread_mutex_t map_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -354,6 +357,8 @@ map_unregister(struct vhostx_work *work)
 	struct vhostx_map *map = map_of(work);
 
 	vhostx_dma_unregister(map->dma);
+	/* Release: who sees it may end the EAL. */
+	__atomic_fetch_sub(&map_registered, 1, __ATOMIC_RELEASE);
 	map_destroy(map);
 }
 
@@ -368,6 +373,8 @@ map_register(struct vhostx_work *work)
 	const char *why = NULL;
 	const int ret = dma == NULL ? vhostx_dma_register(&area, &dma, &why) : vhostx_dma_map(dma, &why);
 
+	if (map->dma == NULL && dma != NULL)
+		__atomic_fetch_add(&map_registered, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&map->dma_lock);
 	map->dma = dma;
 	map->dma_ret = ret;
@@ -440,4 +447,10 @@ unsigned int
 vhostx_map_count(void)
 {
 	return __atomic_load_n(&map_live, __ATOMIC_RELAXED);
+}
+
+unsigned int
+vhostx_map_count_registered(void)
+{
+	return __atomic_load_n(&map_registered, __ATOMIC_ACQUIRE);
 }

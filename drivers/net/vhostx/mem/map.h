@@ -108,4 +108,7 @@ void vhostx_map_put(struct vhostx_map *map);
 /** Mappings that exist in this process now (for tests and for leak checks). */
 unsigned int vhostx_map_count(void);
 
+/** Of those, the ones that are registered for devices; without what work.h has still to register. */
+unsigned int vhostx_map_count_registered(void);
+
 #endif /* VHOSTX_MEM_MAP_H */
