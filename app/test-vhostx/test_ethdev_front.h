@@ -201,9 +201,9 @@ front_new(const struct front_conf *conf)
 	return f;
 }
 
-/* Connect to socket n and start the rings where they are. */
+/* Connect to socket n. */
 static inline void
-front_connect(struct front *f, unsigned int n)
+front_dial(struct front *f, unsigned int n)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
@@ -211,6 +211,12 @@ front_connect(struct front *f, unsigned int n)
 	strcpy(addr.sun_path, port_path(n));
 	f->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(f->sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+}
+
+/* Say what the driver has to know, and start the rings where they are. */
+static inline void
+front_introduce(struct front *f)
+{
 	front_sendmsg(f, VHOSTX_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
 	front_do_u64(f, VHOSTX_SET_PROTOCOL_FEATURES, front_reply(f), -1);
 	front_do(f, VHOSTX_SET_OWNER, NULL, 0, -1);
@@ -220,6 +226,13 @@ front_connect(struct front *f, unsigned int n)
 		front_start_ring(f, i);
 	for (uint16_t i = 0; i < f->nr / 2 && !f->conf.disabled; i++)
 		front_enable(f, i, true);
+}
+
+static inline void
+front_connect(struct front *f, unsigned int n)
+{
+	front_dial(f, n);
+	front_introduce(f);
 }
 
 static inline struct front *
