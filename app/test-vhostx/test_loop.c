@@ -163,6 +163,34 @@ test_loop_timer_rearm_after_firing(void **state)
 	probe_fini(&p);
 }
 
+/* Two with one pause, begun at different times, are due in one round; neither is late, nor sooner than the border. */
+static void
+test_loop_timers_fire_together(void **state)
+{
+	const uint64_t pause = 400 * US_PER_MS;
+	struct probe p[2];
+	uint64_t start;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		probe_init(&p[i]);
+		probe_add_timer(&p[i]);
+	}
+	/* Not when one could be before a border and the other one after it. */
+	while ((start = clock_us(CLOCK_MONOTONIC)) % pause > pause / 4)
+		usleep(US_PER_MS);
+	vhostx_loop_arm_together(p[0].source, pause);
+	usleep(pause / 4);
+	vhostx_loop_arm_together(p[1].source, pause);
+	for (unsigned int i = 0; i < 2; i++) {
+		probe_wait(&p[i], &p[i].calls, 1);
+		assert_true(p[i].called_us >= start - start % pause + pause);
+	}
+	assert_true(p[1].called_us - p[0].called_us < pause / 8);
+	for (unsigned int i = 0; i < 2; i++)
+		probe_fini(&p[i]);
+}
+
 static void
 test_loop_timers_fire_in_order(void **state)
 {
@@ -289,6 +317,7 @@ main(void)
 		cmocka_unit_test(test_loop_timer_rearm_sooner),
 		cmocka_unit_test(test_loop_timer_rearm_later),
 		cmocka_unit_test(test_loop_timer_rearm_after_firing),
+		cmocka_unit_test(test_loop_timers_fire_together),
 		cmocka_unit_test(test_loop_timers_fire_in_order),
 		cmocka_unit_test(test_loop_timer_cannot_starve_files),
 		cmocka_unit_test(test_loop_idle_takes_no_time),

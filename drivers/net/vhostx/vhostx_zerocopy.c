@@ -21,7 +21,7 @@
 /*
  * While something is out, a tick looks whether its queue is still polled, and gives back what is done if it is not. Each
  * tick takes its core from somebody, who finds his caches and his batches the worse for it: there are as few as can keep
- * the promise of 1 ms. A burst says when it was: what is done came back after that.
+ * the promise of 1 ms, and those of all ports fall together. A burst says when it was: what is done came back after that.
  */
 #define ZC_LEFT_US 800u
 /* Not sooner than this after another one. */
@@ -291,7 +291,10 @@ void
 vhostx_zc_arm(struct vhostx_port *port, uint32_t us)
 {
 	port->zc.pause_us = us;
-	vhostx_loop_arm(port->zc.timer, us);
+	if (us == ZC_LEFT_US)
+		vhostx_loop_arm_together(port->zc.timer, us);
+	else
+		vhostx_loop_arm(port->zc.timer, us);
 }
 
 /* One ring's part in a tick. @return when it is to be looked at again, microseconds; 0: nothing of it is out. */

@@ -267,14 +267,15 @@ vhostx_loop_add_timer(vhostx_loop_cb cb, vhostx_loop_cb release, void *arg)
 	return loop_add(-1, cb, release, arg);
 }
 
-void
-vhostx_loop_arm(struct vhostx_source *timer, uint64_t us)
+/** The timer is due at @a deadline. */
+static void
+loop_arm(struct vhostx_source *timer, uint64_t deadline)
 {
 	struct vhostx_source *later;
 
 	pthread_mutex_lock(&loop.lock);
 	loop_disarm(timer);
-	timer->deadline = loop_now() + us * LOOP_NS_PER_US;
+	timer->deadline = deadline;
 	timer->armed = true;
 	TAILQ_FOREACH(later, &loop.timers, link)
 		if (later->deadline > timer->deadline)
@@ -285,6 +286,20 @@ vhostx_loop_arm(struct vhostx_source *timer, uint64_t us)
 		TAILQ_INSERT_TAIL(&loop.timers, timer, link);
 	loop_set_alarm();
 	pthread_mutex_unlock(&loop.lock);
+}
+
+void
+vhostx_loop_arm(struct vhostx_source *timer, uint64_t us)
+{
+	loop_arm(timer, loop_now() + us * LOOP_NS_PER_US);
+}
+
+void
+vhostx_loop_arm_together(struct vhostx_source *timer, uint64_t us)
+{
+	const uint64_t pause = us * LOOP_NS_PER_US, deadline = loop_now() + pause;
+
+	loop_arm(timer, deadline - deadline % pause);
 }
 
 void

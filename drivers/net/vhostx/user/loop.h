@@ -40,6 +40,12 @@ struct vhostx_source *vhostx_loop_add_timer(vhostx_loop_cb cb, vhostx_loop_cb re
 /** Call back once, @a us microseconds from now (0: at once); re-arming moves the time. */
 void vhostx_loop_arm(struct vhostx_source *timer, uint64_t us);
 
+/**
+ * As vhostx_loop_arm(), but at the last multiple of @a us, not 0, that is no later: timers of one pause are due together,
+ * and the thread wakes once for all of them.
+ */
+void vhostx_loop_arm_together(struct vhostx_source *timer, uint64_t us);
+
 /** Stop watching; never blocks on a callback; the pointer is dead for the caller. NULL is allowed. */
 void vhostx_loop_del(struct vhostx_source *source);
 
