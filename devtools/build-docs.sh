@@ -8,6 +8,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+take_no_options "$@"
 
 cd "$top"
 /usr/bin/python3 -c 'import sphinx' 2>/dev/null ||

@@ -89,7 +89,8 @@ def plot(key, lines, path):
 
 def main():
     if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
+        print(__doc__)
+        sys.exit("--help" not in sys.argv)
     source, folder = sys.argv[1:3]
     kind = sys.argv[3] if len(sys.argv) == 4 else "png"
     os.makedirs(folder, exist_ok=True)
