@@ -40,8 +40,8 @@ def read(path):
 
 
 def is_noise(series):
-    a, b = series.split("/")
-    return a.rstrip("'") == b.rstrip("'")
+    """Whether a ratio is that of a driver and its second port, which has a stroke; names may have slashes."""
+    return "'/" in series
 
 
 def draw_noise(axes, sizes, points):

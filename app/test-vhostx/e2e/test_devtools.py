@@ -47,3 +47,18 @@ def test_wrong_options(script, options, told):
     status, printed = run(script, *options)
     assert status == 1 and told in printed, printed
     assert "Traceback" not in printed
+
+
+def test_plot_of_drivers_with_offloads(tmp_path):
+    """Names of drivers may have a slash, as net_vhostx/vlan."""
+    pytest.importorskip("matplotlib")
+    case = "default,one-core,split,1,1,0,1,1,rx,64,32,1024"
+    figures = tmp_path / "perf.csv"
+    figures.write_text(
+        "label,mode,format,mergeable,in_order,jumbo,queues,ports,direction,frame,burst,ring,series,unit,"
+        "median,p10,p90,samples\n" +
+        "".join(f"{case},{series},cycles ratio,1.0,0.9,1.1,5\n" for series in (
+            "net_vhostx/vlan/net_vhostx", "net_vhostx'/net_vhostx", "net_vhostx/vlan'/net_vhostx/vlan")),
+        encoding="ascii")
+    status, printed = run("plot-perf.py", figures, tmp_path)
+    assert status == 0 and "1 plots" in printed, printed
