@@ -7,6 +7,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
 version=$(dpdk_version)
 source=${1:-$(dpdk_source_dir "$version")}

@@ -4,7 +4,10 @@
 #
 # The driver's layers: who may include whom, and which file alone makes which system calls.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=devtools/lib.sh
+. "$(dirname "$0")/lib.sh"
+take_no_options "$@"
+cd "$top"
 
 driver=drivers/net/vhostx
 guest=app/test-vhostx/guest

@@ -6,6 +6,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
 check_pmdinfo() {
     local found

@@ -6,7 +6,9 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
+[ "$#" -eq 1 ] || die "usage: check-warnings.sh gcc | clang"
 dir=$top/build-$1
 cd "$top"
 if [ -f "$dir/build.ninja" ]; then

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 net_vhostx developers
-"""How many tests passed, how many failed, and the failed names, tabs between, of meson's testlog.json or a JUnit file."""
+"""How many tests passed, how many failed, and the failed names, tabs between: count-results.py FILE
+
+The file is meson's testlog.json or of JUnit's form.
+"""
 
 import json
 import sys
@@ -27,6 +30,9 @@ def junit_results(path):
 
 def main():
     """Count one file, which its name's ending tells the kind of."""
+    if len(sys.argv) != 2 or sys.argv[1] == "--help":
+        print(__doc__)
+        sys.exit(len(sys.argv) != 2)
     path = sys.argv[1]
     results = list((junit_results if path.endswith(".xml") else meson_results)(path))
     failed = [name for name, passed in results if not passed]

@@ -7,6 +7,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+take_no_options "$@"
 
 version=$(dpdk_version) || die "libdpdk is not installed (apt-get install libdpdk-dev)"
 target=$(dpdk_source_dir "$version")

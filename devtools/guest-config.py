@@ -76,7 +76,8 @@ def find_port(options):
 def find_guest(options):
     """The guest that the options tell, on its port."""
     port = find_port(options)
-    return Guest(port, queues=options.queues or port.queues or 1, memory=parse_size(options.memory),
+    queues = (port.queues or 1) if options.queues is None else options.queues
+    return Guest(port, queues=queues, memory=parse_size(options.memory),
                  ring_size=options.ring_size, packed=options.packed,
                  offloads=not options.no_offloads, tcg=options.tcg, mac=options.mac,
                  mtu=options.mtu, node=options.numa_node, hugepages=options.hugepages,

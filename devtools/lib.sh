@@ -17,6 +17,22 @@ die() {
     exit 1
 }
 
+# Given the options of the script: if one is --help, print what its heading says, and end.
+offer_help() {
+    case " $* " in
+        *" --help "*) ;;
+        *) return 0 ;;
+    esac
+    awk 'NR > 4 && !/^#/ { exit } NR > 4 { sub(/^# ?/, ""); print }' "$0"
+    exit 0
+}
+
+# The same for a script without any other option.
+take_no_options() {
+    offer_help "$@"
+    [ "$#" -eq 0 ] || die "$1: ${0##*/} takes no options"
+}
+
 # Version of the libdpdk that pkg-config finds.
 dpdk_version() { pkg-config --modversion libdpdk; }
 

@@ -8,6 +8,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
 ports=${1:-500}
 [[ $ports =~ ^[0-9]+$ && $ports -ge 1 && $ports -le 1000 ]] || die "$ports: not a number of ports from 1 to 1000"

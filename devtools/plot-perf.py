@@ -40,8 +40,8 @@ def read(path):
 
 
 def is_noise(series):
-    a, b = series.split("/")
-    return a.rstrip("'") == b.rstrip("'")
+    """Whether a ratio is that of a driver and its second port, which has a stroke; names may have slashes."""
+    return "'/" in series
 
 
 def draw_noise(axes, sizes, points):
@@ -89,7 +89,8 @@ def plot(key, lines, path):
 
 def main():
     if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
+        print(__doc__)
+        sys.exit("--help" not in sys.argv)
     source, folder = sys.argv[1:3]
     kind = sys.argv[3] if len(sys.argv) == 4 else "png"
     os.makedirs(folder, exist_ok=True)

@@ -9,6 +9,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+take_no_options "$@"
 
 driver=${VHOSTX_DRIVER:-net_vhostx}
 seconds=${SECONDS_OF_TRAFFIC:-8}

@@ -7,6 +7,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
 tests=no
 if [ "${1:-}" = --tests ]; then

@@ -43,10 +43,18 @@ def name_of(case):
     return ", ".join(words)
 
 
+def asked_file():
+    """The one argument; without it, or asked for help, the program tells what it is."""
+    if len(sys.argv) != 2 or sys.argv[1] == "--help":
+        print(__doc__)
+        sys.exit(len(sys.argv) != 2)
+    return sys.argv[1]
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    cases = {case: slower(series) for case, series in read(sys.argv[1]).items()
+    cases = {case: slower(series) for case, series in read(asked_file()).items()
              if any(name in series for name in RATIOS)}
     if not cases:
         return

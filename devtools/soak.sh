@@ -9,8 +9,10 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
 minutes=${1:-10}
+[[ $minutes =~ ^[0-9]+([.][0-9]+)?$ && $minutes =~ [1-9] ]] || die "$minutes: not a number of minutes"
 tests=("$top/app/test-vhostx/e2e/test_soak.py")
 if command -v qemu-system-x86_64 >/dev/null && [ -f "$(guest_kernel_dir)/release" ]; then
     tests+=("$top/app/test-vhostx/guests/test_guest_soak.py")

@@ -7,6 +7,7 @@
 set -euo pipefail
 # shellcheck source=devtools/lib.sh
 . "$(dirname "$0")/lib.sh"
+offer_help "$@"
 
 exec </dev/null
 deadline=$((SECONDS + 60 * 60)) # it takes about 20 minutes on two cores

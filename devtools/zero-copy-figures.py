@@ -86,10 +86,18 @@ def print_two_cores(figures):
               f"{cell(over(lent, theirs), 21, 2)}{TWO_CORES_GOAL:6g}")
 
 
+def asked_file():
+    """The one argument; without it, or asked for help, the program tells what it is."""
+    if len(sys.argv) != 2 or sys.argv[1] == "--help":
+        print(__doc__)
+        sys.exit(len(sys.argv) != 2)
+    return sys.argv[1]
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    figures = Figures(sys.argv[1])
+    figures = Figures(asked_file())
     for label in PLACES:
         print_lent(figures, label)
         print_default(figures, label)

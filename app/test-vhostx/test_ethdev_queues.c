@@ -425,6 +425,7 @@ test_ethdev_unpolled_rings(void **state)
 		f = front_open(0, &(struct front_conf){ .pairs = 4 });
 		assert_int_equal(unpolled(port), 3);
 		assert_int_equal(logcap_count("does not poll"), i);
+		assert_int_equal(logcap_count("the guest transmits on queue 1, "), i);
 		front_enable(f, 3, false);
 		assert_int_equal(unpolled(port), 2);
 		front_enable(f, 3, true);

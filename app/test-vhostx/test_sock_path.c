@@ -137,6 +137,26 @@ test_sock_path_folder_missing(void **state)
 	assert_refused(-ENOENT, "the folder of ");
 }
 
+/* Root may do anything: be somebody else meanwhile, in this thread alone, which the system call is about. */
+static void
+test_sock_path_no_permission(void **state)
+{
+	const bool root = geteuid() == 0;
+	int ret;
+
+	(void)state;
+	assert_int_equal(chmod(rig_dir, 0500), 0);
+	if (root)
+		assert_int_equal(syscall(SYS_setresuid, -1, 65534, -1), 0);
+	ret = owner_open(o, false);
+	if (root)
+		assert_int_equal(syscall(SYS_setresuid, -1, 0, -1), 0);
+	assert_int_equal(chmod(rig_dir, 0700), 0);
+	assert_int_equal(ret, -EACCES);
+	assert_true(logcap_has("net_vhostx0: no permission for "));
+	assert_true(logcap_has("let this user write to the folder, and to a socket that is there"));
+}
+
 static void
 test_sock_path_other_errors(void **state)
 {
@@ -280,6 +300,7 @@ main(void)
 		SOCK_TEST(test_sock_path_regular_file_is_left),
 		SOCK_TEST(test_sock_path_link_is_left),
 		SOCK_TEST(test_sock_path_folder_missing),
+		SOCK_TEST(test_sock_path_no_permission),
 		SOCK_TEST(test_sock_path_other_errors),
 		SOCK_TEST(test_sock_path_longest),
 		SOCK_TEST(test_sock_path_refusal_calls_nobody),

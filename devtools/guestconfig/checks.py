@@ -226,7 +226,10 @@ def obstacles(path, user, makes_socket):
     """What keeps a user (a name) from a socket, as far as files here tell it."""
     if user is None or not path.startswith("/"):
         return
-    entry = pwd.getpwnam(user)
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise ValueError(f"{user} is no user of this machine") from None
     groups = set(os.getgrouplist(user, entry.pw_gid))
     folder = os.path.dirname(path)
     parts = folder.split("/")

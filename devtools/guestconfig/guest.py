@@ -13,6 +13,7 @@ UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # What QEMU takes for rx_queue_size and, with vhost-user, for tx_queue_size.
 RING_SIZES = (256, 512, 1024)
 QEMU_QUEUES_MAX = 128
+MTU_MIN, MTU_MAX = 68, 65535
 
 
 def parse_size(text):
@@ -40,6 +41,11 @@ def mac_for(socket):
     """A MAC address that is another for another socket."""
     digest = hashlib.sha256(socket.encode()).digest()
     return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
+def is_unicast(mac):
+    """Whether the text is the address of one device."""
+    return bool(re.fullmatch(r"[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}", mac)) and mac.strip("0:") != ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,20 @@ class Guest:
         if self.ring_size not in RING_SIZES:
             raise PortError(f"QEMU makes rings of {', '.join(map(str, RING_SIZES))} entries, "
                             f"not of {self.ring_size}")
+        self.check_numbers()
+
+    def check_numbers(self):
+        """What QEMU would refuse, or take and make a device of that does not work."""
+        if self.memory <= 0:
+            raise PortError("a guest needs memory; write for instance --memory 2G")
+        if self.mtu is not None and not MTU_MIN <= self.mtu <= MTU_MAX:
+            raise PortError(f"an MTU of {self.mtu} is not {MTU_MIN} to {MTU_MAX}")
+        if self.mac is not None and not is_unicast(self.mac):
+            raise PortError(f"{self.mac} is not a unicast address like 52:54:00:12:34:56")
+        if self.node is not None and self.node < 0:
+            raise PortError(f"{self.node} is no NUMA node; the first is 0")
+        if self.index < 0:
+            raise PortError(f"{self.index} is no number of a device; the first is 0")
 
     @property
     def qemu_is_server(self):

@@ -12,6 +12,9 @@ from .guest import parse_size
 from .machine import Device, Machine, Memory
 
 OFF_VALUES = {"off", "no", "false", "0"}
+PROGRAM = r"qemu-system-|qemu-kvm$|kvm$"
+# A command line without its program has one of these, if it is QEMU's.
+TELLING = {"-accel", "-chardev", "-device", "-drive", "-kernel", "-machine", "-M", "-netdev", "-object"}
 # Properties of virtio-net whose absence costs throughput.
 FEATURES = {"csum", "guest_csum", "gso", "host_tso4", "host_tso6", "guest_tso4", "guest_tso6",
             "mrg_rxbuf", "event_idx", "indirect_desc"}
@@ -57,14 +60,26 @@ def properties(option, text):
     return values
 
 
+def is_program(word):
+    """Whether a word is a path of QEMU."""
+    return re.match(PROGRAM, os.path.basename(word)) is not None
+
+
+def is_command_line(words):
+    """Whether words without a program can be QEMU's options."""
+    return not TELLING.isdisjoint(word[1:] if word.startswith("--") else word for word in words)
+
+
 def words_of(text):
     """The words of a command line in a script: comments and broken lines understood."""
     words = shlex.split(text.replace("\\\n", " "), comments=True)
     for number, word in enumerate(words):
         if word.startswith("-"):
             break
-        if re.match(r"qemu-system-|qemu-kvm$|kvm$", os.path.basename(word)):
+        if is_program(word):
             return words[number + 1:]
+    if not is_command_line(words):
+        raise ValueError("there is no QEMU command line, and no libvirt domain, in that")
     return words
 
 
@@ -214,7 +229,11 @@ def read(text):
 def read_process(pid):
     """The machine that a running QEMU is, and whether its vCPU threads are bound to CPUs."""
     proc = Path("/proc") / str(pid)
-    words = proc.joinpath("cmdline").read_bytes().decode().split("\0")[1:]
+    if not proc.is_dir():
+        raise ValueError(f"there is no process {pid}")
+    program, *words = proc.joinpath("cmdline").read_bytes().decode(errors="replace").split("\0")
+    if not is_program(program) and not is_command_line(words):
+        raise ValueError(f"process {pid} is {program or 'a thread of the kernel'}, not QEMU")
     machine = Reader(options_of(words)).read()
     allowed = len(os.sched_getaffinity(0))
     threads = [task for task in proc.joinpath("task").iterdir()

@@ -28,6 +28,7 @@ WRONG = [
     ("postcopy-zero-copy", f"{GOOD},postcopy-support=1,dequeue-zero-copy=1",
      ["postcopy-support", "dequeue-zero-copy", "remove"]),
     ("tso", f"{GOOD},tso=2", ["tso", "2", "0", "1"]),
+    ("numa-missing", f"{GOOD},numa=31", ["numa", "31", "machine", "0"]),
     ("iommu", f"{GOOD},iommu-support=1,dequeue-zero-copy=1",
      ["iommu-support=1", "dequeue-zero-copy=1", "exclude", "remove"]),
 ]

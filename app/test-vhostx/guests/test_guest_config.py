@@ -144,7 +144,12 @@ def test_domains_are_valid(tmp_path):
     (Port("/run/a,b"), {}, "comma"),
     (SERVER, {"queues": 3}, "2 queue pairs, not 3"),
     (Port(PATH), {"queues": 129}, "not 1 to 128"),
-    (SERVER, {"ring_size": 300}, "not of 300")])
+    (SERVER, {"ring_size": 300}, "not of 300"),
+    (SERVER, {"memory": 0}, "needs memory"),
+    (SERVER, {"mtu": 67}, "67 is not 68 to 65535"), (SERVER, {"mtu": 65536}, "65536 is not 68 to 65535"),
+    (SERVER, {"mac": "52:54:00:12:34"}, "unicast"), (SERVER, {"mac": "01:00:00:00:00:01"}, "unicast"),
+    (SERVER, {"mac": "00:00:00:00:00:00"}, "unicast"),
+    (SERVER, {"node": -1}, "no NUMA node"), (SERVER, {"index": -1}, "the first is 0")])
 def test_what_cannot_be(port, wishes, reason):
     with pytest.raises(PortError, match=reason):
         Guest(port, **wishes)
@@ -394,11 +399,24 @@ def test_program_checks_a_process():
 
 @pytest.mark.parametrize("arguments, reason", [
     (["qemu"], "which socket"), (["qemu", "--socket", PATH, "--memory", "x"], "no size"),
+    (["qemu", "--socket", PATH, "--queues", "0"], "0 queue pairs are not 1 to 128"),
     (["check", "/nowhere"], "No such file"), (["check"], "required"),
+    (["check", "--pid", str(os.getpid())], f"process {os.getpid()} is "),
+    (["check", "--pid", "4194305"], "there is no process 4194305"),
     (["qemu", "--telemetry", "/nowhere"], "is the application running")])
 def test_program_refuses(arguments, reason):
     status, told = run(*arguments)
     assert status == 2 and reason in told
+
+
+def test_program_refuses_other_text():
+    status, told = run("check", "-", text="echo hello\n")
+    assert status == 2 and "no QEMU command line" in told
+
+
+def test_program_refuses_unknown_user():
+    status, told = run("check", "--user", "nobody-of-that-name", "-", text=command())
+    assert status == 2 and told.rstrip().endswith("nobody-of-that-name is no user of this machine")
 
 
 def test_program_refuses_other_xml():

@@ -3,6 +3,7 @@
  *
  * dpdk-test-vhostx perf: how fast vhost drivers are, side by side.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,11 +135,27 @@ perf_run(const struct perf_options *opt, const struct perf_cases *cases)
 	return ret;
 }
 
+/* Run or list the cases that the options ask for. */
+static int
+perf_do(const struct perf_options *opt)
+{
+	static struct perf_cases cases;
+
+	perf_cases_make(&cases, opt->mode, opt->quick, opt->filter);
+	if (cases.nb == 0 && opt->filter != NULL) {
+		printf("--filter %s: no case has these words; --list prints the cases\n", opt->filter);
+		return -EINVAL;
+	}
+	if (!opt->list)
+		return perf_run(opt, &cases);
+	print_cases(&cases);
+	return 0;
+}
+
 /* The options behind "--", or none. */
 static int
 perf_main(int argc, char **argv)
 {
-	static struct perf_cases cases;
 	struct perf_options opt;
 	int eal, ret;
 
@@ -149,15 +166,10 @@ perf_main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	ret = perf_options_parse(&opt, argc - eal, argv + eal);
-	if (ret != 0 || opt.help) {
+	if (ret != 0 || opt.help)
 		perf_usage();
-	} else {
-		perf_cases_make(&cases, opt.mode, opt.quick, opt.filter);
-		if (opt.list)
-			print_cases(&cases);
-		else
-			ret = perf_run(&opt, &cases);
-	}
+	else
+		ret = perf_do(&opt);
 	rte_eal_cleanup();
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

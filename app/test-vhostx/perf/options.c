@@ -118,15 +118,21 @@ parse_drivers(struct perf_options *opt, char *list)
 }
 
 static int
-parse_number(const char *what, const char *text, unsigned long max, unsigned long *value)
+parse_number_from(const char *what, const char *text, unsigned long min, unsigned long max, unsigned long *value)
 {
 	char *end;
 
 	*value = strtoul(text, &end, 10);
-	if (*text != '\0' && *end == '\0' && *value != 0 && *value <= max)
+	if (*text != '\0' && *end == '\0' && *value >= min && *value <= max)
 		return 0;
-	printf("--%s %s: not a number from 1 to %lu\n", what, text, max);
+	printf("--%s %s: not a number from %lu to %lu\n", what, text, min, max);
 	return -EINVAL;
+}
+
+static int
+parse_number(const char *what, const char *text, unsigned long max, unsigned long *value)
+{
+	return parse_number_from(what, text, 1, max, value);
 }
 
 static int
@@ -156,7 +162,7 @@ parse_numeric(struct perf_options *opt, int option)
 		opt->seeds = value;
 		return 0;
 	case OPT_REGIONS:
-		if (parse_number("regions", optarg, PERF_REGIONS_MAX, &value) != 0)
+		if (parse_number_from("regions", optarg, 2, PERF_REGIONS_MAX, &value) != 0)
 			return -EINVAL;
 		opt->regions = value;
 		opt->mode = PERF_REGIONS;
@@ -285,6 +291,10 @@ perf_options_parse(struct perf_options *opt, int argc, char **argv)
 		opt->slots = opt->mode == PERF_ONE_CORE || opt->mode == PERF_REGIONS ? (opt->quick ? 21 : 41) : (opt->quick ? 11 : 21);
 	if (opt->slot_ms == 0)
 		opt->slot_ms = opt->quick ? 50 : 100;
+	if (opt->cold && opt->mode != PERF_ONE_CORE) {
+		printf("--cold: on one core only, without --two-cores, --latency, --footprint and --regions\n");
+		return -EINVAL;
+	}
 	if (opt->peer_eal == NULL && (opt->mode == PERF_TWO_CORES || opt->mode == PERF_LATENCY)) {
 		printf("the second process needs EAL options, at least a core: "
 			"--peer-eal \"-l 1 --file-prefix peer\"\n");

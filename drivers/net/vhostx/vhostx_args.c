@@ -14,6 +14,7 @@
 
 #include <rte_common.h>
 #include <rte_kvargs.h>
+#include <rte_lcore.h>
 
 #include "mem/state.h"
 #include "mem/uffd.h"
@@ -218,6 +219,19 @@ args_set_mtu(struct vhostx_args *args, const char *name, const char *key, const 
 	return 0;
 }
 
+/* Whether memory can be had there, as far as the EAL knows; where there is no EAL, any may be. */
+static bool
+args_has_node(unsigned long node)
+{
+	const unsigned int nr = rte_socket_count();
+
+	for (unsigned int i = 0; i < nr; i++)
+		if (rte_socket_id_by_idx(i) == (int)node)
+			return true;
+	return nr == 0;
+}
+
+/* The first node is told as an example of one that is there. */
 static int
 args_set_numa(struct vhostx_args *args, const char *name, const char *key, const char *value)
 {
@@ -226,6 +240,11 @@ args_set_numa(struct vhostx_args *args, const char *name, const char *key, const
 	if (args_number(value, RTE_MAX_NUMA_NODES - 1, &node) < 0) {
 		VHOSTX_LOG(ERR, name, "%s=%s is not a NUMA node from 0 to %u",
 			key, value, RTE_MAX_NUMA_NODES - 1);
+		return -EINVAL;
+	}
+	if (!args_has_node(node)) {
+		VHOSTX_LOG(ERR, name, "%s=%s is not a NUMA node of this machine, which has %u, the first of them %d",
+			key, value, rte_socket_count(), rte_socket_id_by_idx(0));
 		return -EINVAL;
 	}
 	args->numa = node;

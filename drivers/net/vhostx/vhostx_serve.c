@@ -98,11 +98,14 @@ queue_set(struct vhostx_port *port, struct vhostx_queue *q, struct vhostx_port_r
 		queue_publish(port, q, want);
 }
 
-/* Rings that the guest uses and nobody polls stall its traffic there: say so once a connection. */
+/*
+ * Rings that the guest uses and nobody polls stall its traffic there: say so once a connection. Of the first, for how
+ * many there will be is not known yet: a front-end enables one after the other.
+ */
 static void
 update_rx(struct vhostx_port *port)
 {
-	uint16_t unpolled = 0;
+	uint16_t unpolled = 0, first = 0;
 
 	for (uint16_t n = 0; n < port->be.nr_vrings / 2; n++) {
 		struct vhostx_port_ring *r = &port->ring[2 * n + 1];
@@ -111,11 +114,14 @@ update_rx(struct vhostx_port *port)
 
 		if (q != NULL)
 			queue_set(port, q, runs && r->built ? r : NULL);
-		unpolled += port->started && !runs && r->built && r->snap.enabled;
+		if (!port->started || runs || !r->built || !r->snap.enabled)
+			continue;
+		if (unpolled++ == 0)
+			first = n;
 	}
 	if (unpolled != 0 && !port->warned) {
-		VHOSTX_LOG(WARNING, port->name, "the guest transmits on %u queues that the application does "
-			"not poll: configure more rx queues, or fewer queues in the guest", unpolled);
+		VHOSTX_LOG(WARNING, port->name, "the guest transmits on queue %u, which the application does "
+			"not poll: configure more rx queues, or fewer queues in the guest", first);
 		port->warned = true;
 	}
 	port->unpolled = unpolled;

@@ -497,6 +497,10 @@ sock_log_open(const struct vhostx_sock *sock, int err)
 		VHOSTX_LOG(ERR, name, "cannot give %s the owner, group or mode asked for; "
 			"run as root, or as that user", path);
 		break;
+	case EACCES:
+		VHOSTX_LOG(ERR, name, "no permission for %s; let this user write to the folder, and to a socket that "
+			"is there, or give another iface", path);
+		break;
 	case ENOENT:
 		VHOSTX_LOG(ERR, name, "the folder of %s is not there; create it", path);
 		break;
