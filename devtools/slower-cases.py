@@ -52,8 +52,6 @@ def asked_file():
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
     cases = {case: slower(series) for case, series in read(asked_file()).items()
              if any(name in series for name in RATIOS)}
     if not cases:

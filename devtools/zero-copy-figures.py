@@ -95,8 +95,6 @@ def asked_file():
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
     figures = Figures(asked_file())
     for label in PLACES:
         print_lent(figures, label)
