@@ -364,6 +364,24 @@ test_ring_tx_regress_stall_by_pieces(void **state)
 	rig_assert_frame(rig, 60, 2, 1);
 }
 
+/* Many such frames in a burst: the number of chains to fetch next ran over, and those behind were left. */
+static void
+test_ring_tx_regress_many_stalls_by_pieces(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[40];
+
+	if (!post_shreds(rig, 100))
+		return;
+	for (uint32_t nb = 15; nb <= RIG_NR(pkts); nb++) {
+		for (uint32_t i = 0; i < nb; i++)
+			pkts[i] = rig_mbuf(9000, i);
+		assert_int_equal(rig_tx(&rig->queue, pkts, nb), nb);
+	}
+	assert_true(rig_tx_one(rig, rig_mbuf(60, 2)));
+	rig_assert_frame(rig, 60, 2, 1);
+}
+
 /* A fetch that its pieces cut short looked like an empty ring. */
 static void
 test_ring_tx_regress_burst_cut_by_pieces(void **state)
@@ -421,6 +439,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_splits_frame_over_two_regions, rig_is_no_event),
 	RIG_CASE(test_ring_tx_disabled_takes_nothing, NULL),
 	RIG_CASE(test_ring_tx_regress_stall_by_pieces, is_shreddable),
+	RIG_CASE(test_ring_tx_regress_many_stalls_by_pieces, is_shreddable),
 	RIG_CASE(test_ring_tx_regress_burst_cut_by_pieces, is_shreddable),
 	RIG_CASE(test_ring_tx_regress_counts_broadcast_in_pieces, rig_is_no_event),
 };
