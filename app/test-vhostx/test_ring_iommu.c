@@ -342,6 +342,35 @@ test_ring_iommu_waits_in_the_middle(void **state)
 	rig_assert_mbuf(m, 90 - rig->v.hdr_len, 5);
 }
 
+/* What would be in guest memory if there were no IOMMU is not for a device to see: not even many at once. */
+static void
+test_ring_iommu_denies_guest_physical_addresses(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig->v.size, 8u);
+	struct rte_mbuf *pkts[8], *got[8];
+	int id[8];
+
+	for (uint32_t lap = 0; lap < 2; lap++) {
+		for (uint32_t i = 0; i < n; i++) {
+			const struct guest_seg seg = { RIG_DATA + RIG_SHIFT + i * 128, 128, lap == 1 };
+
+			id[i] = guest_ring_add(&rig->ring, &seg, 1);
+			pkts[i] = rig_mbuf(60, i);
+		}
+		guest_ring_publish(&rig->ring);
+		for (uint32_t k = 0; k < 2 * n && lap == 0; k++)
+			assert_int_equal(rig_rx(&rig->queue, got, n), 0);
+		for (uint32_t k = 0; k < 2 * n && lap == 1; k++)
+			assert_int_equal(rig_tx(&rig->queue, pkts, n), 0);
+		for (uint32_t i = 0; i < n; i++) {
+			rig_assert_returned(rig, id[i]);
+			rte_pktmbuf_free(pkts[i]);
+		}
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_ADDRESS], 2 * n);
+}
+
 /* The guest gave an address that its IOMMU does not know: that chain goes back, the next one goes on. */
 static void
 test_ring_iommu_denied_chain_goes_back(void **state)
@@ -423,6 +452,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_iommu_wakes_when_nobody_answers, NULL),
 	RIG_CASE(test_ring_iommu_stops_to_look, NULL),
 	RIG_CASE(test_ring_iommu_waits_in_the_middle, NULL),
+	RIG_CASE(test_ring_iommu_denies_guest_physical_addresses, rig_is_no_event),
 	RIG_CASE(test_ring_iommu_denied_chain_goes_back, NULL),
 	RIG_CASE(test_ring_iommu_keeps_permissions, NULL),
 	RIG_CASE(test_ring_iommu_forgets_what_is_taken_out, NULL),

@@ -313,6 +313,26 @@ test_ring_tx_splits_frame_over_two_regions(void **state)
 	}
 }
 
+/* Each pattern of buffers in two regions, and the one after it: a burst begins where the last one ended. */
+static void
+test_ring_tx_fills_buffers_of_any_region(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig_capacity(rig), RIG_MIXED);
+	struct rte_mbuf *pkts[RIG_MIXED];
+
+	for (uint32_t in = 0; in < 1u << n; in++) {
+		for (uint32_t i = 0; i < n; i++) {
+			rig_post_at(rig, i, rig_mixed(rig, in, i), 200);
+			pkts[i] = rig_mbuf(60 + i, i);
+		}
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_tx(&rig->queue, pkts, n), n);
+		for (uint32_t i = 0; i < n; i++)
+			rig_assert_frame(rig, 60 + i, i, 1);
+	}
+}
+
 static void
 test_ring_tx_disabled_takes_nothing(void **state)
 {
@@ -437,6 +457,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_merge_drops_what_never_fits, rig_is_mergeable),
 	RIG_CASE(test_ring_tx_plain_drops_what_does_not_fit, rig_is_plain),
 	RIG_CASE(test_ring_tx_splits_frame_over_two_regions, rig_is_no_event),
+	RIG_CASE(test_ring_tx_fills_buffers_of_any_region, rig_is_no_event),
 	RIG_CASE(test_ring_tx_disabled_takes_nothing, NULL),
 	RIG_CASE(test_ring_tx_regress_stall_by_pieces, is_shreddable),
 	RIG_CASE(test_ring_tx_regress_many_stalls_by_pieces, is_shreddable),
