@@ -50,6 +50,16 @@ test_inflight_buffer_has_room_for_the_format(void **state)
 	}
 }
 
+/* It may be asked for before the format is known, and has room for either then. */
+static void
+test_inflight_buffer_before_the_format_has_room_for_both(void **state)
+{
+	(void)state;
+	assert_int_equal(say_u64(VHOSTX_SET_PROTOCOL_FEATURES, VHOSTX_PROTOCOL_FEATURES), VHOSTX_SILENT);
+	close(get_inflight(24));
+	assert_int_equal(reply.payload.inflight.mmap_size, RINGS * (32 + 256 * 32 + 32));
+}
+
 /* CVE-2021-3839: more rings than there are; CVE-2020-10726 is the teardown's count of files. */
 static void
 test_inflight_refuses_what_is_no_ring(void **state)
@@ -121,6 +131,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		INFLIGHT_TEST(test_inflight_buffer_has_room_for_the_format),
+		INFLIGHT_TEST(test_inflight_buffer_before_the_format_has_room_for_both),
 		INFLIGHT_TEST(test_inflight_refuses_what_is_no_ring),
 		INFLIGHT_TEST(test_inflight_buffer_is_used_by_running_rings),
 		INFLIGHT_TEST(test_inflight_refuses_a_short_file),

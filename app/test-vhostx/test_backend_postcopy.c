@@ -191,6 +191,35 @@ test_backend_postcopy_acknowledgements(void **state)
 	assert_closed(say_u64(VHOSTX_SET_MEM_TABLE, 1), "cannot bring the guest's pages");
 }
 
+/* What comes with a file is no acknowledgement, however short it is. */
+static void
+test_backend_postcopy_acknowledgement_has_no_file(void **state)
+{
+	(void)state;
+	begin();
+	close(advise());
+	listen_now();
+	assert_int_equal(say_table(0, present_file()), VHOSTX_REPLY);
+	trace[0] = '\0';
+	assert_closed(say(VHOSTX_SET_MEM_TABLE, 0, NULL, 0, present_file()), "the payload does not have the size");
+	assert_true(be.unacked);
+}
+
+/* Nobody acknowledges any more: rings that wait for that go on. */
+static void
+test_backend_postcopy_end_stands_for_the_acknowledgement(void **state)
+{
+	(void)state;
+	begin();
+	close(advise());
+	listen_now();
+	start_ring(1);
+	assert_int_equal(say_table(0, present_file()), VHOSTX_REPLY);
+	assert_trace("P0 P1 P2 P3 ");
+	assert_int_equal(ask(VHOSTX_POSTCOPY_END), 0);
+	assert_trace("R1 ");
+}
+
 static void
 test_backend_postcopy_single_regions(void **state)
 {
@@ -270,6 +299,8 @@ main(void)
 		BACKEND_CASE(postcopy_refuses_memory_from_before),
 		BACKEND_CASE(postcopy_table_is_answered_and_acknowledged),
 		BACKEND_CASE(postcopy_acknowledgements),
+		BACKEND_CASE(postcopy_acknowledgement_has_no_file),
+		BACKEND_CASE(postcopy_end_stands_for_the_acknowledgement),
 		BACKEND_CASE(postcopy_single_regions),
 		BACKEND_CASE(postcopy_watches_all_of_a_new_table),
 		BACKEND_CASE(postcopy_bad_table_closes),

@@ -517,6 +517,38 @@ test_build_iommu_refuses_what_cannot_be_joined(void **state)
 	assert_refused(rig);
 }
 
+/* A page that the guest lets the device see in part: the view would have all of it. */
+static void
+test_build_iommu_refuses_part_of_a_page(void **state)
+{
+	const uint64_t end = 0x40 + 1024 * sizeof(struct vring_desc);
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	rig->vring[1].desc_uva = IOVA + 0x40;
+	map_scattered(rig);
+	assert_int_equal(build(rig), 0);
+	vhostx_iotlb_remove(rig->be.iotlb, IOVA + end, IOVA + RTE_ALIGN_CEIL(end, PAGE) - 1);
+	assert_refused(rig);
+	assert_int_equal(rig->miss[0], 0);
+}
+
+/* What is taken back of it behind the last address would not be found to be a ring's. */
+static void
+test_build_iommu_refuses_area_that_wraps(void **state)
+{
+	struct rig *rig = *state;
+
+	use_iommu(rig);
+	map_scattered(rig);
+	for (uint64_t off = 0; off < 8 * PAGE; off += PAGE)
+		map_page(rig, off - PAGE, 0x40000 + off, VHOSTX_ACCESS_RW);
+	rig->vring[1].desc_uva = 0;
+	assert_int_equal(build(rig), 0);
+	rig->vring[1].desc_uva = -(uint64_t)sizeof(struct vring_desc);
+	assert_refused(rig);
+}
+
 /* What the driver logs at the ring's address it would log again at an address of another kind. */
 static void
 test_build_iommu_logs_ring_once(void **state)
@@ -560,6 +592,8 @@ main(void)
 		CASE(test_build_iommu_joins_scattered_ring),
 		CASE(test_build_iommu_view_outlives_region),
 		CASE(test_build_iommu_refuses_what_cannot_be_joined),
+		CASE(test_build_iommu_refuses_part_of_a_page),
+		CASE(test_build_iommu_refuses_area_that_wraps),
 		CASE(test_build_iommu_logs_ring_once),
 	};
 

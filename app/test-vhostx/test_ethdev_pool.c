@@ -6,6 +6,7 @@
 #include <rte_malloc.h>
 
 #include "test_ethdev_front.h"
+#include "ring/burst.h"
 #include "ring/zerocopy.h"
 
 #define LONG 1500u
@@ -49,7 +50,8 @@ test_ethdev_pool_needs_room(void **state)
 {
 	(void)state;
 	assert_false(has_room("", 0));
-	assert_true(has_room("", 1));
+	assert_false(has_room("", VHOSTX_ROOM_MIN - 1));
+	assert_true(has_room("", VHOSTX_ROOM_MIN));
 }
 
 /* What is copied of a lent packet goes into one mbuf; a packet that is lent as a whole needs no more than others. */
@@ -59,7 +61,7 @@ test_ethdev_pool_regress_no_room_for_copied_header(void **state)
 	(void)state;
 	assert_false(has_room(",dequeue-zero-copy=1", VHOSTX_ZC_HEADER - 1));
 	assert_true(has_room(",dequeue-zero-copy=1", VHOSTX_ZC_HEADER));
-	assert_true(has_room(",dequeue-zero-copy=1,linear-buffer=1", 1));
+	assert_true(has_room(",dequeue-zero-copy=1,linear-buffer=1", VHOSTX_ROOM_MIN));
 }
 
 /* The smallest mbufs that are taken: nothing is written behind them. */
@@ -83,6 +85,28 @@ test_ethdev_pool_smallest_room_that_lends(void **state)
 	front_free(f);
 	port_close(port);
 	assert_int_equal(rte_mempool_avail_count(mbufs), 255);
+	rte_mempool_free(mbufs);
+}
+
+/* From rooms of a few bytes a bound wrapped round: packets were written behind the mbufs of a pool that was taken. */
+static void
+test_ethdev_pool_regress_smallest_room_that_copies(void **state)
+{
+	struct rte_mempool *mbufs = pool_of(VHOSTX_ROOM_MIN);
+	const struct port_conf conf = { .pool = mbufs };
+	const uint16_t port = vhost_open(0, &conf);
+	struct front *f = front_open(0, &(struct front_conf){ .format = GUEST_SPLIT });
+	struct rte_mbuf *m = NULL;
+
+	(void)state;
+	front_send(f, 0, 60, 1);
+	wait_until(rte_eth_rx_burst(port, 0, &m, 1) == 1);
+	assert_int_equal(m->pkt_len, 60);
+	for (const struct rte_mbuf *seg = m; seg != NULL; seg = seg->next)
+		assert_true(seg->data_off + seg->data_len <= seg->buf_len);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
 	rte_mempool_free(mbufs);
 }
 
@@ -114,6 +138,7 @@ main(void)
 		rig_case(test_ethdev_pool_needs_room),
 		rig_case(test_ethdev_pool_regress_no_room_for_copied_header),
 		rig_case(test_ethdev_pool_smallest_room_that_lends),
+		rig_case(test_ethdev_pool_regress_smallest_room_that_copies),
 		rig_case(test_ethdev_pool_regress_pinned_buffers),
 	};
 

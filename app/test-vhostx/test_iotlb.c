@@ -247,6 +247,19 @@ test_iotlb_full_keeps_what_came_last(void **state)
 	assert_int_equal(tlb->nr, 1000);
 }
 
+/* What had to go for another is found no more where it was found before: nobody would tell when it is taken back. */
+static void
+test_iotlb_full_tells_that_one_went(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 1100; i++) {
+		const uint32_t gen = tlb->gen;
+
+		add(i * 0x2000, 0x1000, 0x100000 + i * 0x1000, RW);
+		assert_true((tlb->gen != gen) == (i >= 1000));
+	}
+}
+
 /* --- readers beside a writer ----------------------------------------------------------------------- */
 
 #define PAGES 64u
@@ -322,6 +335,7 @@ main(void)
 		IOTLB_CASE(is_what_was_put_in),
 		IOTLB_CASE(too_small_forgets),
 		IOTLB_CASE(full_keeps_what_came_last),
+		IOTLB_CASE(full_tells_that_one_went),
 		IOTLB_CASE(reader_sees_whole_entries),
 	};
 

@@ -161,6 +161,40 @@ test_offload_send_leaves_padding_out(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* Not even the headers fit what IP says of the length: the checksum is of all that there is. */
+static void
+test_offload_send_does_not_believe_a_short_length(void **state)
+{
+	const struct vhostx_offload_conf conf = rig_conf();
+	struct rte_mbuf *m = app_packet(&rig_ip[0], 0, rig_ip_cuts[0]);
+	struct virtio_net_hdr hdr;
+	struct guest_ip_view v;
+
+	(void)state;
+	assert_true(guest_ip_parse(buf, m->pkt_len, &v));
+	guest_ip_put16(rte_pktmbuf_mtod_offset(m, uint8_t *, v.l3 + 2), 10);
+	send_whole(&conf, m, NONE_OF_THEM, &hdr);
+	guest_ip_build(buf, &rig_ip[0]);
+	assert_int_equal(guest_ip_get16(&sent[v.field]), guest_ip_get16(&buf[v.field]));
+	rte_pktmbuf_free(m);
+}
+
+/* IPv6 has no such field: what is there is an address. */
+static void
+test_offload_send_refuses_ip_checksum_of_ipv6(void **state)
+{
+	const struct vhostx_offload_conf conf = rig_conf();
+	struct rte_mbuf *m = app_packet(&rig_ip[2], 0, rig_ip_cuts[0]);
+	struct vhostx_offload o;
+
+	(void)state;
+	assert_true(vhostx_offload_request(&conf, m, &o));
+	m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+	assert_false(vhostx_offload_request(&conf, m, &o));
+	assert_int_equal(vhostx_offload_prepare(m), -EINVAL);
+	rte_pktmbuf_free(m);
+}
+
 static void
 test_offload_send_makes_ip_checksum_alone(void **state)
 {
@@ -601,6 +635,8 @@ main(void)
 		cmocka_unit_test(test_offload_send_leaves_checksum_to_guest),
 		cmocka_unit_test(test_offload_send_makes_checksum),
 		cmocka_unit_test(test_offload_send_leaves_padding_out),
+		cmocka_unit_test(test_offload_send_does_not_believe_a_short_length),
+		cmocka_unit_test(test_offload_send_refuses_ip_checksum_of_ipv6),
 		cmocka_unit_test(test_offload_send_makes_ip_checksum_alone),
 		cmocka_unit_test(test_offload_send_leaves_segmentation_to_guest),
 		cmocka_unit_test(test_offload_send_sets_length_of_long_packets),

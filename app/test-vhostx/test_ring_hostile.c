@@ -34,6 +34,14 @@ add_buffer_that_wraps(struct rig *rig, bool writable)
 }
 BAD_CHAIN_CASE(buffer_that_wraps, VHOSTX_BAD_ADDRESS)
 
+/* As far from the last region as a signed difference tells, and as long as a descriptor tells. */
+static int
+add_regress_buffer_half_way_round(struct rig *rig, bool writable)
+{
+	return add_one(rig, RIG_HIGH + INT64_MAX, UINT32_MAX, writable);
+}
+BAD_CHAIN_CASE(regress_buffer_half_way_round, VHOSTX_BAD_ADDRESS)
+
 static int
 add_longest_buffer(struct rig *rig, bool writable)
 {
@@ -347,6 +355,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_buffer_past_region, is_small),
 	RIG_CASE(test_ring_hostile_buffer_past_second_region, is_small),
 	RIG_CASE(test_ring_hostile_buffer_that_wraps, is_small),
+	RIG_CASE(test_ring_hostile_regress_buffer_half_way_round, is_small),
 	RIG_CASE(test_ring_hostile_longest_buffer, is_small),
 	RIG_CASE(test_ring_hostile_empty_buffer, is_small),
 	RIG_CASE(test_ring_hostile_empty_unmapped_buffer, is_small),

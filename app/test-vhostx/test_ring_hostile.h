@@ -53,45 +53,72 @@ is_large(const struct rig_variant *v)
 /* Adds a wrong chain; writable is the direction that would be right. Returns its id. */
 typedef int (*add_fn)(struct rig *rig, bool writable);
 
-/* From guest to host: the chain goes back untouched, the frame behind it arrives. */
+/*
+ * From guest to host: the chain goes back untouched, the frames around it arrive. Bursts may look at four chains at
+ * once: @a before of the good ones come first, three in all.
+ */
+static inline void
+expect_bad_rx_at(struct rig *rig, add_fn add, enum vhostx_cause cause, uint32_t before)
+{
+	const uint64_t drops = rig->queue.count.drops[cause];
+	struct rte_mbuf *pkts[4];
+	uint16_t n = 0;
+	int id[4];
+
+	for (uint32_t i = 0; i < 4; i++)
+		id[i] = i == before ? add(rig, false) : rig_send(rig, GOOD + i, 60);
+	guest_ring_publish(&rig->ring);
+	for (int k = 0; k < 8; k++)
+		n += rig_rx(&rig->queue, &pkts[n], 4 - n);
+	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
+	assert_int_equal(n, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		rig_assert_mbuf(pkts[i], 60, GOOD + i + (i >= before));
+	for (uint32_t i = 0; i < 4; i++)
+		rig_assert_returned(rig, id[i]);
+	assert_int_equal(rig->queue.count.drops[cause], drops + 1);
+}
+
+/* From host to guest: the chain goes back untouched, the frames are in the buffers around it, four in all. */
+static inline void
+expect_bad_tx_at(struct rig *rig, add_fn add, enum vhostx_cause cause, uint32_t before)
+{
+	const uint64_t drops = rig->queue.count.drops[cause];
+	struct rte_mbuf *pkts[4];
+	uint16_t n = 0;
+	int bad = 0;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		if (i == before)
+			bad = add(rig, true);
+		rig_post(rig, GOOD + i, RIG_SLOT_LEN);
+		pkts[i] = rig_mbuf(60, GOOD + i);
+	}
+	guest_ring_publish(&rig->ring);
+	for (int k = 0; k < 8 && n < 4; k++)
+		n += rig_tx(&rig->queue, &pkts[n], 4 - n);
+	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
+	assert_int_equal(n, 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		if (i == before)
+			rig_assert_returned(rig, bad);
+		rig_assert_frame(rig, 60, GOOD + i, 1);
+	}
+	assert_int_equal(rig->queue.count.drops[cause], drops + 1);
+}
+
 static inline void
 expect_bad_rx(struct rig *rig, add_fn add, enum vhostx_cause cause)
 {
-	const uint64_t before = rig->queue.count.drops[cause];
-	const int bad = add(rig, false);
-	const int good = rig_send(rig, GOOD, 60);
-	struct rte_mbuf *pkts[4];
-	uint16_t n = 0;
-
-	guest_ring_publish(&rig->ring);
-	for (int k = 0; k < 4; k++)
-		n += rig_rx(&rig->queue, &pkts[n], 4 - n);
-	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
-	assert_int_equal(n, 1);
-	rig_assert_mbuf(pkts[0], 60, GOOD);
-	rig_assert_returned(rig, bad);
-	rig_assert_returned(rig, good);
-	assert_int_equal(rig->queue.count.drops[cause], before + 1);
+	for (uint32_t before = 0; before < 4; before++)
+		expect_bad_rx_at(rig, add, cause, before);
 }
 
-/* From host to guest: the chain goes back untouched, the frame is in the buffer behind it. */
 static inline void
 expect_bad_tx(struct rig *rig, add_fn add, enum vhostx_cause cause)
 {
-	const uint64_t before = rig->queue.count.drops[cause];
-	struct rte_mbuf *m = rig_mbuf(60, GOOD);
-	const int bad = add(rig, true);
-	uint16_t n = 0;
-
-	rig_post(rig, GOOD, RIG_SLOT_LEN);
-	guest_ring_publish(&rig->ring);
-	for (int k = 0; k < 4 && n == 0; k++)
-		n = rig_tx(&rig->queue, &m, 1);
-	assert_int_equal(rig->cursors.fault, VHOSTX_NO_CAUSE);
-	assert_int_equal(n, 1);
-	rig_assert_returned(rig, bad);
-	rig_assert_frame(rig, 60, GOOD, 1);
-	assert_int_equal(rig->queue.count.drops[cause], before + 1);
+	for (uint32_t before = 0; before < 4; before++)
+		expect_bad_tx_at(rig, add, cause, before);
 }
 
 /* A case for both directions, made from a function that adds the chain. */

@@ -200,6 +200,39 @@ test_ring_iommu_look_is_bounded(void **state)
 	assert_int_equal(asks(rig), 0);
 }
 
+/* Buffers of 0 bytes need no page, and cost a look all the same: the chain behind so many is not its turn's yet. */
+static void
+test_ring_iommu_regress_look_at_nothing_is_bounded(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t table = RIG_DATA + RIG_DATA_LEN / 2;
+	const struct guest_seg seg = { table, 1024 * sizeof(struct vring_desc), false };
+	struct rte_mbuf *pkts[4];
+	struct guest_desc d;
+	uint16_t slot, n = 0;
+
+	assert_int_equal(guest_mem_set(&rig->mem, table, 0, seg.len), 0);
+	for (uint64_t at = table; at < table + seg.len; at += RIG_PAGE)
+		rig_map_page(rig, at, VHOSTX_ACCESS_R);
+	rig_map_page(rig, RIG_TABLES, VHOSTX_ACCESS_R);
+	rig_send_from(rig, 0, far_slot(0), 100);
+	slot = guest_ring_slot(&rig->ring, guest_ring_add(&rig->ring, &seg, 1), 0);
+	d = guest_ring_peek(&rig->ring, slot);
+	d.flags |= GUEST_DESC_INDIRECT;
+	guest_ring_poke(&rig->ring, slot, &d);
+	rig_send_from(rig, 2, far_slot(2), 100);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rx_once(rig, pkts, 1), 0);
+	assert_int_equal(asked_ahead(rig), 1);
+	assert_true(is_asked(rig, far_slot(0), 100));
+	/* It holds up nobody. */
+	for (uint32_t i = 0; i < 4; i++)
+		n += rig_rx(&rig->queue, &pkts[n], 4 - n);
+	assert_int_equal(n, 2);
+	rig_assert_mbuf(pkts[0], 100, 0);
+	rig_assert_mbuf(pkts[1], 100, 2);
+}
+
 /* What the front-end does not take now is for the control thread, in its own time. */
 static void
 test_ring_iommu_leaves_what_cannot_be_asked(void **state)
@@ -309,6 +342,35 @@ test_ring_iommu_waits_in_the_middle(void **state)
 	rig_assert_mbuf(m, 90 - rig->v.hdr_len, 5);
 }
 
+/* What would be in guest memory if there were no IOMMU is not for a device to see: not even many at once. */
+static void
+test_ring_iommu_denies_guest_physical_addresses(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig->v.size, 8u);
+	struct rte_mbuf *pkts[8], *got[8];
+	int id[8];
+
+	for (uint32_t lap = 0; lap < 2; lap++) {
+		for (uint32_t i = 0; i < n; i++) {
+			const struct guest_seg seg = { RIG_DATA + RIG_SHIFT + i * 128, 128, lap == 1 };
+
+			id[i] = guest_ring_add(&rig->ring, &seg, 1);
+			pkts[i] = rig_mbuf(60, i);
+		}
+		guest_ring_publish(&rig->ring);
+		for (uint32_t k = 0; k < 2 * n && lap == 0; k++)
+			assert_int_equal(rig_rx(&rig->queue, got, n), 0);
+		for (uint32_t k = 0; k < 2 * n && lap == 1; k++)
+			assert_int_equal(rig_tx(&rig->queue, pkts, n), 0);
+		for (uint32_t i = 0; i < n; i++) {
+			rig_assert_returned(rig, id[i]);
+			rte_pktmbuf_free(pkts[i]);
+		}
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_ADDRESS], 2 * n);
+}
+
 /* The guest gave an address that its IOMMU does not know: that chain goes back, the next one goes on. */
 static void
 test_ring_iommu_denied_chain_goes_back(void **state)
@@ -384,11 +446,13 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_iommu_asks_before_the_turn, NULL),
 	RIG_CASE(test_ring_iommu_looks_into_tables, rig_is_indirect),
 	RIG_CASE(test_ring_iommu_look_is_bounded, NULL),
+	RIG_CASE(test_ring_iommu_regress_look_at_nothing_is_bounded, NULL),
 	RIG_CASE(test_ring_iommu_leaves_what_cannot_be_asked, NULL),
 	RIG_CASE(test_ring_iommu_leaves_what_has_no_place, NULL),
 	RIG_CASE(test_ring_iommu_wakes_when_nobody_answers, NULL),
 	RIG_CASE(test_ring_iommu_stops_to_look, NULL),
 	RIG_CASE(test_ring_iommu_waits_in_the_middle, NULL),
+	RIG_CASE(test_ring_iommu_denies_guest_physical_addresses, rig_is_no_event),
 	RIG_CASE(test_ring_iommu_denied_chain_goes_back, NULL),
 	RIG_CASE(test_ring_iommu_keeps_permissions, NULL),
 	RIG_CASE(test_ring_iommu_forgets_what_is_taken_out, NULL),

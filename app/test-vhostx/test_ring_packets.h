@@ -46,6 +46,15 @@ rig_slot(struct rig *rig, uint32_t i)
 	return *slot;
 }
 
+/* Buffers for which bursts look up regions at once; each is in one of two, which one is told by the bits of @a in. */
+#define RIG_MIXED 8u
+
+static inline uint64_t
+rig_mixed(struct rig *rig, uint32_t in, uint32_t i)
+{
+	return (in >> i & 1) != 0 ? RIG_HIGH + i * 256 : rig_slot(rig, i);
+}
+
 /* Describe len bytes at gpa as the variant has it. Returns pieces. */
 static inline uint32_t
 rig_cut(const struct rig *rig, struct guest_seg *seg, uint64_t gpa, uint32_t len, bool writable)

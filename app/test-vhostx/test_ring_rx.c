@@ -293,6 +293,28 @@ test_ring_rx_joins_frame_from_two_regions(void **state)
 	}
 }
 
+/* Each pattern of frames in two regions, and the one after it: a burst begins where the last one ended. */
+static void
+test_ring_rx_takes_frames_from_any_region(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig_capacity(rig), RIG_MIXED);
+	struct rte_mbuf *pkts[RIG_MIXED];
+
+	for (uint32_t in = 0; in < 1u << n; in++) {
+		int id[RIG_MIXED];
+
+		for (uint32_t i = 0; i < n; i++)
+			id[i] = rig_send_from(rig, i, rig_mixed(rig, in, i), 60 + i);
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, pkts, n), n);
+		for (uint32_t i = 0; i < n; i++) {
+			rig_assert_mbuf(pkts[i], 60 + i, i);
+			rig_assert_returned(rig, id[i]);
+		}
+	}
+}
+
 static void
 test_ring_rx_reads_table_from_two_regions(void **state)
 {
@@ -473,6 +495,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_rx_waits_for_mbufs_of_long_frame, rig_is_no_event),
 	RIG_CASE(test_ring_rx_disabled_discards, NULL),
 	RIG_CASE(test_ring_rx_joins_frame_from_two_regions, rig_is_no_event),
+	RIG_CASE(test_ring_rx_takes_frames_from_any_region, rig_is_no_event),
 	RIG_CASE(test_ring_rx_reads_table_from_two_regions, rig_is_indirect),
 	RIG_CASE(test_ring_rx_takes_table_at_end_of_chain, rig_is_indirect),
 	RIG_CASE(test_ring_rx_joins_longest_chain, NULL),

@@ -313,6 +313,26 @@ test_ring_tx_splits_frame_over_two_regions(void **state)
 	}
 }
 
+/* Each pattern of buffers in two regions, and the one after it: a burst begins where the last one ended. */
+static void
+test_ring_tx_fills_buffers_of_any_region(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = RTE_MIN(rig_capacity(rig), RIG_MIXED);
+	struct rte_mbuf *pkts[RIG_MIXED];
+
+	for (uint32_t in = 0; in < 1u << n; in++) {
+		for (uint32_t i = 0; i < n; i++) {
+			rig_post_at(rig, i, rig_mixed(rig, in, i), 200);
+			pkts[i] = rig_mbuf(60 + i, i);
+		}
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_tx(&rig->queue, pkts, n), n);
+		for (uint32_t i = 0; i < n; i++)
+			rig_assert_frame(rig, 60 + i, i, 1);
+	}
+}
+
 static void
 test_ring_tx_disabled_takes_nothing(void **state)
 {
@@ -360,6 +380,24 @@ test_ring_tx_regress_stall_by_pieces(void **state)
 	assert_true(rig_tx_one(rig, rig_mbuf(9000, 1)));
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
 	rig_assert_nothing_used(rig);
+	assert_true(rig_tx_one(rig, rig_mbuf(60, 2)));
+	rig_assert_frame(rig, 60, 2, 1);
+}
+
+/* Many such frames in a burst: the number of chains to fetch next ran over, and those behind were left. */
+static void
+test_ring_tx_regress_many_stalls_by_pieces(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[40];
+
+	if (!post_shreds(rig, 100))
+		return;
+	for (uint32_t nb = 15; nb <= RIG_NR(pkts); nb++) {
+		for (uint32_t i = 0; i < nb; i++)
+			pkts[i] = rig_mbuf(9000, i);
+		assert_int_equal(rig_tx(&rig->queue, pkts, nb), nb);
+	}
 	assert_true(rig_tx_one(rig, rig_mbuf(60, 2)));
 	rig_assert_frame(rig, 60, 2, 1);
 }
@@ -419,8 +457,10 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_merge_drops_what_never_fits, rig_is_mergeable),
 	RIG_CASE(test_ring_tx_plain_drops_what_does_not_fit, rig_is_plain),
 	RIG_CASE(test_ring_tx_splits_frame_over_two_regions, rig_is_no_event),
+	RIG_CASE(test_ring_tx_fills_buffers_of_any_region, rig_is_no_event),
 	RIG_CASE(test_ring_tx_disabled_takes_nothing, NULL),
 	RIG_CASE(test_ring_tx_regress_stall_by_pieces, is_shreddable),
+	RIG_CASE(test_ring_tx_regress_many_stalls_by_pieces, is_shreddable),
 	RIG_CASE(test_ring_tx_regress_burst_cut_by_pieces, is_shreddable),
 	RIG_CASE(test_ring_tx_regress_counts_broadcast_in_pieces, rig_is_no_event),
 };

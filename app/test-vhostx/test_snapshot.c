@@ -135,6 +135,10 @@ test_snapshot_regress_packed_position_of_a_longer_ring(void **state)
 	assert_int_equal(vhostx_ring_prepare(&s, &why), -22);
 	ring.last_used = 62;
 	assert_int_equal(vhostx_ring_prepare(&s, &why), 0);
+	/* Lent buffers part the two. */
+	ring.last_avail = 63;
+	assert_int_equal(vhostx_ring_prepare(&s, &why), -22);
+	ring.last_avail = 62;
 	s.size = 64;
 	s.format = VHOSTX_SPLIT;
 	ring.last_avail = ring.last_used = 60000;

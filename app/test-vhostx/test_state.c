@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "crash_step.h"
 #include "mem/state.h"
 
 #define STATE_SOCKET "/run/test-state.sock"
@@ -320,6 +321,86 @@ test_state_that_is_broken_is_empty(void **state)
 	vhostx_state_close(st);
 }
 
+/* --- a kill at every store ------------------------------------------------------------------------- */
+
+/* Watch what the file begins with, up to the room of the first ring. */
+static void
+state_watch(struct vhostx_state *state, const char *dir)
+{
+	uint8_t *const end = (uint8_t *)state_journal(state, 0);
+	FILE *maps = fopen("/proc/self/maps", "re");
+	uintptr_t begin = 0;
+	char line[1024];
+
+	assert_non_null(maps);
+	while (begin == 0 && fgets(line, sizeof(line), maps) != NULL) {
+		if (strstr(line, state_file(dir)) != NULL)
+			begin = strtoull(line, NULL, 16);
+	}
+	fclose(maps);
+	assert_true(begin != 0 && begin < (uintptr_t)end);
+	crash_watch((void *)begin, (uintptr_t)end - begin);
+}
+
+/* The guest of before, the new one, or none: never one's features with another's process. */
+static void
+test_state_crash_keeps_no_mixture_of_guests(void **state)
+{
+	static const struct vhostx_state_guest guest[2] = {
+		{ .features = 1ull << 35, .pid = 4711, .since = 12345 },
+		{ .features = 1ull << 36, .pid = 815, .since = 54321 },
+	};
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+
+	vhostx_state_set_guest(st, &guest[0]);
+	state_watch(st, *state);
+	crash_begin();
+	vhostx_state_set_guest(st, &guest[1]);
+	crash_end();
+	assert_true(crash.nr > 2 || !CRASH_CAN_STEP);
+	for (size_t i = 0; i < crash.nr; i++) {
+		struct vhostx_state_guest kept;
+
+		crash_restore(i);
+		kept = vhostx_state_guest(st);
+		if (kept.features != 0)
+			assert_memory_equal(&kept, &guest[kept.features == guest[1].features], sizeof(kept));
+	}
+	crash_forget();
+	vhostx_state_set_guest(st, &(struct vhostx_state_guest){ 0 });
+	vhostx_state_close(st);
+}
+
+/* The ring is one or the other in all its parts, and always one of them. */
+static void
+test_state_crash_binds_to_one_identity(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	struct vhostx_state_ident next = state_ident;
+
+	next.desc.offset += 4096;
+	next.driver.ino++;
+	next.device.dev++;
+	next.base = 0x00010001;
+	/* From either half of the entry to the other, and with other bytes each time: a store of the same is none. */
+	for (unsigned int lap = 0; lap < 3; lap++) {
+		next.size = 100 + lap;
+		vhostx_state_bind(st, 0, &state_ident);
+		state_watch(st, *state);
+		crash_begin();
+		vhostx_state_bind(st, 0, &next);
+		crash_end();
+		assert_true(crash.nr > 2 || !CRASH_CAN_STEP);
+		for (size_t i = 0; i < crash.nr; i++) {
+			crash_restore(i);
+			assert_true(vhostx_state_is_bound(st, 0, &state_ident) != vhostx_state_is_bound(st, 0, &next));
+		}
+		crash_forget();
+	}
+	vhostx_state_unbind(st, 0);
+	vhostx_state_close(st);
+}
+
 #define STATE_TEST(f) cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 
 int
@@ -338,6 +419,8 @@ main(void)
 		STATE_TEST(test_state_must_be_this_users_alone),
 		STATE_TEST(test_state_must_be_in_memory),
 		STATE_TEST(test_state_that_is_broken_is_empty),
+		STATE_TEST(test_state_crash_keeps_no_mixture_of_guests),
+		STATE_TEST(test_state_crash_binds_to_one_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "ring/burst.h"
 #include "ring/inspect.h"
 #include "ring/offload.h"
 #include "vhostx_compat.h"
@@ -133,10 +134,9 @@ check_pool(const struct vhostx_port *port, uint16_t id, struct rte_mempool *pool
 {
 	const uint16_t room = rte_pktmbuf_data_room_size(pool);
 
-	if (room <= RTE_PKTMBUF_HEADROOM) {
-		VHOSTX_LOG(ERR, port->name,
-			"rx queue %u: the mbufs of pool %s have no room beyond the headroom of %u bytes",
-			id, pool->name, RTE_PKTMBUF_HEADROOM);
+	if (room < RTE_PKTMBUF_HEADROOM + VHOSTX_ROOM_MIN) {
+		VHOSTX_LOG(ERR, port->name, "rx queue %u: the mbufs of pool %s have no room for an Ethernet header "
+			"beyond the headroom of %u bytes", id, pool->name, RTE_PKTMBUF_HEADROOM);
 		return -EINVAL;
 	}
 	/* They never let go of the buffer that they have: what is attached to them would stay there. */

@@ -123,14 +123,18 @@ nr_queues(const struct rte_eth_dev *dev, enum vhostx_way way)
 	return way == VHOSTX_WAY_RX ? dev->data->nb_rx_queues : dev->data->nb_tx_queues;
 }
 
-/* One counter, read while its poller writes: old or new, never torn. */
+/*
+ * One counter, read while its poller writes: old or new, never torn. It may be older than the base, which a
+ * primary process sets while another one asks, or be taken back since then: that is no count either.
+ */
 static uint64_t
 since_reset(const struct vhostx_queue *queue, size_t offset)
 {
 	const uint64_t *count = RTE_PTR_ADD(&queue->count, offset);
 	const uint64_t *base = RTE_PTR_ADD(&queue->base, offset);
+	const uint64_t since = __atomic_load_n(count, __ATOMIC_RELAXED) - __atomic_load_n(base, __ATOMIC_RELAXED);
 
-	return __atomic_load_n(count, __ATOMIC_RELAXED) - __atomic_load_n(base, __ATOMIC_RELAXED);
+	return (int64_t)since < 0 ? 0 : since;
 }
 
 const struct vhostx_stat *

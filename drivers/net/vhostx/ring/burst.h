@@ -13,6 +13,9 @@ struct rte_mbuf;
 /** Longest packet that is taken from a guest, bytes: one hostile chain cannot empty the mbuf pool. */
 #define VHOSTX_PACKET_MAX (256u * 1024)
 
+/** Least bytes that one mbuf of a pool must hold: an Ethernet header. */
+#define VHOSTX_ROOM_MIN 14u
+
 /** The bursts, compiled for one instruction set. */
 struct vhostx_bursts {
 	/** "base" (what the whole driver is compiled for), "avx2" or "avx512". */

@@ -53,7 +53,16 @@ look_note(struct look *l, uint64_t word)
 	return true;
 }
 
-/* These functions return false if the look has to end, to begin there the next time. */
+/* This function and the next ones return false if the look has to end, to begin there the next time. */
+static bool
+look_step(struct look *l)
+{
+	if (l->steps == 0)
+		return false;
+	l->steps--;
+	return true;
+}
+
 static bool
 look_buffer(struct look *l, uint64_t addr, uint32_t len, uint16_t dir)
 {
@@ -62,9 +71,8 @@ look_buffer(struct look *l, uint64_t addr, uint32_t len, uint16_t dir)
 		uint64_t run;
 		int ret;
 
-		if (l->steps == 0)
+		if (!look_step(l))
 			return false;
-		l->steps--;
 		ret = vhostx_iotlb_find(l->s->iotlb, addr, iommu_access(dir), &e);
 		if (ret == -EAGAIN || (ret != 0 && !look_note(l, vhostx_miss_word(addr, iommu_access(dir)))))
 			return false;
@@ -90,6 +98,7 @@ look_table(struct look *l, const struct vhostx_desc *t, uint16_t dir)
 		struct vhostx_iotlb_entry e;
 		const uint8_t *va;
 		uint64_t first;
+		uint32_t len;
 
 		if (vhostx_iotlb_find(l->s->iotlb, t->addr + off, VHOSTX_ACCESS_R, &e) != 0)
 			return true;
@@ -97,7 +106,9 @@ look_table(struct look *l, const struct vhostx_desc *t, uint16_t dir)
 		if (e.last - e.first - first < sizeof(struct vring_desc) - 1)
 			continue;
 		va = (const uint8_t *)(uintptr_t)(e.va + first);
-		if (!look_buffer(l, vhostx_load64(va), (uint32_t)vhostx_load64(va + 8), dir))
+		len = vhostx_load64(va + 8);
+		/* An entry of no bytes takes time as well: there may be millions. */
+		if (len == 0 ? !look_step(l) : !look_buffer(l, vhostx_load64(va), len, dir))
 			return false;
 	}
 	return true;
@@ -106,9 +117,8 @@ look_table(struct look *l, const struct vhostx_desc *t, uint16_t dir)
 static bool
 look_desc(struct look *l, const struct vhostx_desc *d, uint16_t dir)
 {
-	if (l->steps == 0)
+	if (!look_step(l))
 		return false;
-	l->steps--;
 	if (d->flags & VRING_DESC_F_INDIRECT)
 		return look_table(l, d, dir);
 	return (d->flags & VRING_DESC_F_WRITE) != dir || look_buffer(l, d->addr, d->len, dir);

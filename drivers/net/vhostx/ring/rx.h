@@ -218,6 +218,7 @@ rx_has_packet(const struct vhostx_snapshot *s, const struct vhostx_chain *c)
 
 /* Bytes of frame that a chain has at least when the filter may be laid on it: header and these make 16. */
 #define RX_FILTERED 6u
+static_assert(VHOSTX_ROOM_MIN >= RX_FILTERED, "what is shorter than the room is told by one comparison");
 
 /* What a header asks for, and the first bit of the frame: for a group. */
 static __rte_always_inline struct rx_filter

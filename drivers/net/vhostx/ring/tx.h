@@ -399,7 +399,8 @@ tx_ring(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf
 		} else if (n < want) {
 			break;
 		}
-		shift += 2;
+		if (1u << shift < VHOSTX_CHAINS)
+			shift += 2;
 	}
 	if (chains != 0)
 		ring_notify(q, s);

@@ -571,11 +571,15 @@ vhostx_chain_four(const struct vhostx_four_ranges *range, struct vhostx_chain *c
 	const __m256i rest = _mm256_unpackhi_epi64(f->d01, f->d23);
 	const __m256i len = _mm256_and_si256(rest, _mm256_set1_epi64x(UINT32_MAX));
 	const __m256i off = _mm256_sub_epi64(addr, range->gpa);
-	const __m256i left = _mm256_sub_epi64(range->size, _mm256_add_epi64(off, len));
-	const __m256i bad = _mm256_or_si256(_mm256_or_si256(off, left), others);
+	const __m256i run = _mm256_sub_epi64(range->size, off);
+	const __m256i left = _mm256_sub_epi64(run, len);
+	const __m256i bad = _mm256_or_si256(_mm256_or_si256(off, run), _mm256_or_si256(left, others));
 	__m256i va, lens, lo, hi;
 
-	/* A range is shorter than 2^63: what is outside has the top bit set in one of the differences. */
+	/*
+	 * A range is shorter than 2^63: what is outside has the top bit set in the first of the differences that is
+	 * below 0. Not in those after it: from almost -2^63 the length may lead round to the other side.
+	 */
 	if (unlikely(_mm256_movemask_pd(_mm256_castsi256_pd(bad)) != 0))
 		return false;
 	va = _mm256_add_epi64(off, range->va);
