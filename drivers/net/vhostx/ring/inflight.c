@@ -3,6 +3,8 @@
  *
  * The in-flight record, written. inflight_resume.c reads it back.
  */
+#include <rte_vect.h>
+
 #include "journal.h"
 #include "record.h"
 

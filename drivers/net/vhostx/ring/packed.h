@@ -8,6 +8,7 @@
 #define VHOSTX_RING_PACKED_H
 
 #include "journal.h"
+#include "four.h"
 #include "vq.h"
 
 #define PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
@@ -79,10 +80,8 @@ packed_fours(const struct vhostx_snapshot *s, const struct vring_packed_desc *de
 	struct vhostx_four_ranges hint = vhostx_four_hint(s, dir);
 
 	for (; i + 4 <= n; i += 4) {
-		const struct vhostx_four f = {
-			.d01 = _mm256_loadu_si256((const __m256i *)&desc[i]),
-			.d23 = _mm256_loadu_si256((const __m256i *)&desc[i + 2]),
-		};
+		const struct vhostx_four f = vhostx_four_of(_mm256_loadu_si256((const __m256i *)&desc[i]),
+			_mm256_loadu_si256((const __m256i *)&desc[i + 2]));
 		const __m256i rest = _mm256_unpackhi_epi64(f.d01, f.d23);
 
 		if (!vhostx_chain_four_seek(s, &hint, &c[i], &f, vhostx_four_others(&f, 48, kind, good)))

@@ -7,6 +7,7 @@
 #define VHOSTX_RING_RX_H
 
 #include <rte_malloc.h>
+#include <rte_vect.h>
 
 #include "../vhostx_compat.h"
 #include "burst.h"

@@ -7,6 +7,7 @@
 #ifndef VHOSTX_RING_SPLIT_H
 #define VHOSTX_RING_SPLIT_H
 
+#include "four.h"
 #include "vq.h"
 
 static __rte_always_inline struct vhostx_desc
@@ -99,12 +100,9 @@ split_fours(const struct vhostx_snapshot *s, struct vhostx_batch *b, uint16_t i,
 	for (; i + 4 <= n; i += 4) {
 		struct vhostx_chain *c = &b->chain[i];
 		const struct vring_desc *desc = s->split.desc;
-		const struct vhostx_four f = {
-			.d01 = _mm256_loadu2_m128i((const __m128i *)&desc[c[1].id],
-				(const __m128i *)&desc[c[0].id]),
-			.d23 = _mm256_loadu2_m128i((const __m128i *)&desc[c[3].id],
-				(const __m128i *)&desc[c[2].id]),
-		};
+		const struct vhostx_four f = vhostx_four_of(
+			_mm256_loadu2_m128i((const __m128i *)&desc[c[1].id], (const __m128i *)&desc[c[0].id]),
+			_mm256_loadu2_m128i((const __m128i *)&desc[c[3].id], (const __m128i *)&desc[c[2].id]));
 
 		if (!vhostx_chain_four_seek(s, &hint, c, &f, vhostx_four_others(&f, 32, kind, dir)))
 			break;
