@@ -18,6 +18,7 @@
 #include "../vhostx_log.h"
 #include "loop.h"
 #include "sock.h"
+#include "sock_msg.h"
 #include "sock_path.h"
 
 /** Most receive or accept calls per wake-up: one talkative front-end must not hold up the others. */
@@ -30,14 +31,6 @@
 /** Connections that come without any wait; once they are used up, one is earned in each period. */
 #define SOCK_PACE_CREDIT 200u
 #define SOCK_PACE_US 100000u
-
-/** What one receive call came to. */
-enum sock_step {
-	SOCK_MORE,    /**< some bytes of a message */
-	SOCK_MESSAGE, /**< a message is complete */
-	SOCK_EMPTY,   /**< nothing to read now */
-	SOCK_GONE,    /**< hang-up, or a message that cannot be taken */
-};
 
 /*
  * All fields are guarded by conf.lock. The timer is the first source to be made and the last to be
@@ -58,19 +51,8 @@ struct vhostx_sock {
 	int logged;                      /**< errno of connect or accept that the log has already */
 	bool held;                       /**< nothing is read from the connection */
 	bool opened;                     /**< open succeeded: release() is due at the end */
-	size_t received;                 /**< bytes of msg so far, header included */
-	struct vhostx_msg msg;           /**< being received; its files belong to the socket */
+	struct vhostx_sock_msg in;       /**< the message that is being received */
 };
-
-/** Empty the message buffer, closing the files that are in it. */
-static void
-sock_forget_msg(struct vhostx_sock *sock)
-{
-	vhostx_msg_close_fds(&sock->msg);
-	sock->msg.nr_fds = 0;
-	sock->msg.header = (struct vhostx_msg_header){ 0 };
-	sock->received = 0;
-}
 
 /** End the connection without telling anybody. */
 static void
@@ -82,7 +64,7 @@ sock_hang_up(struct vhostx_sock *sock)
 		close(sock->fd);
 	sock->fd = -1;
 	sock->held = false;
-	sock_forget_msg(sock);
+	vhostx_sock_msg_forget(&sock->in);
 }
 
 /**
@@ -129,140 +111,24 @@ sock_drop(struct vhostx_sock *sock)
 	sock_retry(sock);
 }
 
-static enum sock_step
-sock_refuse_msg(const struct vhostx_sock *sock, const char *why)
-{
-	VHOSTX_LOG(ERR, sock->conf.name, "message %s (%u) refused, %s; the connection is closed",
-		vhostx_msg_name(sock->msg.header.request), sock->msg.header.request, why);
-	return SOCK_GONE;
-}
-
-/** Take one file into the message, or close it if the message is full. @return whether it fitted. */
-static bool
-sock_keep_fd(struct vhostx_msg *msg, int fd)
-{
-	if (msg->nr_fds == VHOSTX_MSG_FDS) {
-		close(fd);
-		return false;
-	}
-	msg->fds[msg->nr_fds++] = fd;
-	return true;
-}
-
-/** Take every file that came with a receive call. @return whether all fitted into the message. */
-static bool
-sock_keep_fds(struct vhostx_msg *msg, struct msghdr *hdr)
-{
-	struct cmsghdr *cmsg;
-	bool fitted = true;
-	size_t i, nr;
-	int fd;
-
-	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL; cmsg = CMSG_NXTHDR(hdr, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
-		for (i = 0; i < nr; i++) {
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
-			fitted &= sock_keep_fd(msg, fd);
-		}
-	}
-	return fitted;
-}
-
-/**
- * The part of the message that is still to come: first the header alone, for its size tells where this
- * message ends, and no byte of the next may be taken with it lest its files come along.
- */
-static struct iovec
-sock_missing(struct vhostx_sock *sock)
-{
-	const size_t header = sizeof(sock->msg.header);
-	const size_t got = sock->received;
-
-	if (got < header)
-		return (struct iovec){ (uint8_t *)&sock->msg.header + got, header - got };
-	return (struct iovec){ sock->msg.payload.bytes + (got - header),
-		header + sock->msg.header.size - got };
-}
-
-/** What the message came to, now that some bytes of it are there. */
-static enum sock_step
-sock_judge(struct vhostx_sock *sock)
-{
-	const struct vhostx_msg *msg = &sock->msg;
-
-	if (sock->received < sizeof(msg->header))
-		return SOCK_MORE;
-	if (msg->header.size > sizeof(msg->payload))
-		return sock_refuse_msg(sock, "its payload is longer than any");
-	return sock->received == sizeof(msg->header) + msg->header.size ? SOCK_MESSAGE : SOCK_MORE;
-}
-
-static enum sock_step
-sock_judge_error(const struct vhostx_sock *sock, int err)
-{
-	if (err == EAGAIN)
-		return SOCK_EMPTY;
-	if (err == EINTR)
-		return SOCK_MORE;
-	VHOSTX_LOG(INFO, sock->conf.name, "cannot receive from %s: %s",
-		sock->conf.path, strerror(err));
-	return SOCK_GONE;
-}
-
-/** One receive call. */
-static enum sock_step
-sock_receive(struct vhostx_sock *sock)
-{
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(VHOSTX_MSG_FDS * sizeof(int))];
-	} control;
-	struct iovec iov = sock_missing(sock);
-	struct msghdr hdr = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	bool fitted;
-	ssize_t len;
-
-	len = recvmsg(sock->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (len < 0)
-		return sock_judge_error(sock, errno);
-	fitted = sock_keep_fds(&sock->msg, &hdr);
-	if (len == 0)
-		return sock->received == 0 ? SOCK_GONE :
-			sock_refuse_msg(sock, "the front-end hung up in the middle of it");
-	sock->received += len;
-	if (!fitted || ((hdr.msg_flags & MSG_CTRUNC) && sock->msg.nr_fds == VHOSTX_MSG_FDS))
-		return sock_refuse_msg(sock, "it comes with more than 8 files");
-	/* The kernel says the same when it cannot open the files here. */
-	if (hdr.msg_flags & MSG_CTRUNC)
-		return sock_refuse_msg(sock, "its files cannot be taken (too many open files?)");
-	return sock_judge(sock);
-}
-
 /** One step of serving the connection. @return whether another step makes sense now. */
 static bool
 sock_serve(struct vhostx_sock *sock)
 {
 	int ret;
 
-	switch (sock_receive(sock)) {
-	case SOCK_MORE:
+	switch (vhostx_sock_msg_receive(&sock->in, sock->fd, &sock->conf)) {
+	case VHOSTX_SOCK_MORE:
 		return true;
-	case SOCK_MESSAGE:
-		ret = sock->conf.ops->message(sock->conf.ctx, &sock->msg);
-		sock_forget_msg(sock);
+	case VHOSTX_SOCK_MESSAGE:
+		ret = sock->conf.ops->message(sock->conf.ctx, &sock->in.msg);
+		vhostx_sock_msg_forget(&sock->in);
 		if (ret >= 0)
 			return true;
 		break;
-	case SOCK_EMPTY:
+	case VHOSTX_SOCK_EMPTY:
 		return false;
-	case SOCK_GONE:
+	case VHOSTX_SOCK_GONE:
 		break;
 	}
 	if (sock->fd >= 0)
