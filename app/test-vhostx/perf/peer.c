@@ -8,11 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 
 #include "frames.h"
 #include "peer.h"
 
+/* How long the other side may make no room: a machine may stop it. */
+#define PATIENCE_MS 500u
 /* Rounds between two looks at the order socket. */
 #define ROUNDS 512u
 
@@ -25,6 +28,26 @@ struct peer_state {
 	uint32_t seq;               /* number of the next frame */
 	struct perf_peer_reply count;
 };
+
+uint16_t
+perf_peer_send(uint16_t port, struct rte_mbuf **pkts, uint16_t n)
+{
+	const uint64_t patience = rte_get_tsc_hz() * PATIENCE_MS / 1000;
+	uint16_t sent = n == 0 ? 0 : rte_eth_tx_burst(port, 0, pkts, n);
+	uint64_t last = 0;
+
+	while (unlikely(sent < n)) {
+		const uint16_t more = rte_eth_tx_burst(port, 0, &pkts[sent], n - sent);
+
+		sent += more;
+		if (more != 0 || last == 0)
+			last = rte_rdtsc();
+		else if (rte_rdtsc() - last >= patience)
+			break;
+	}
+	rte_pktmbuf_free_bulk(&pkts[sent], n - sent);
+	return sent;
+}
 
 static void
 peer_reply(const struct perf_peer_reply *reply)
@@ -65,7 +88,7 @@ peer_send(struct peer_state *state, uint16_t port, const struct perf_case *c, ui
 	state->count.tx += sent;
 }
 
-static void
+static uint16_t
 peer_sink(struct peer_state *state, uint16_t port)
 {
 	struct rte_mbuf *pkts[64];
@@ -73,6 +96,7 @@ peer_sink(struct peer_state *state, uint16_t port)
 
 	rte_pktmbuf_free_bulk(pkts, n);
 	state->count.rx += n;
+	return n;
 }
 
 /* Everything that came goes back: no more is on the way than there is room for. */
@@ -81,13 +105,9 @@ peer_echo(struct peer_state *state, uint16_t port)
 {
 	struct rte_mbuf *pkts[64];
 	const uint16_t n = rte_eth_rx_burst(port, 0, pkts, RTE_DIM(pkts));
-	uint16_t sent = 0;
 
-	for (unsigned int tries = 0; sent < n && tries < 100000; tries++)
-		sent += rte_eth_tx_burst(port, 0, &pkts[sent], n - sent);
-	rte_pktmbuf_free_bulk(&pkts[sent], n - sent);
 	state->count.rx += n;
-	state->count.tx += sent;
+	state->count.tx += perf_peer_send(port, pkts, n);
 }
 
 static void
@@ -115,6 +135,16 @@ peer_busy(const struct peer_state *state)
 {
 	return state->now.order == PERF_PEER_SOURCE || state->now.order == PERF_PEER_SINK ||
 		state->now.order == PERF_PEER_ECHO;
+}
+
+/* The order that was followed is over: a sink takes what is on the ring. */
+static void
+peer_finish(struct peer_state *state)
+{
+	if (state->now.order != PERF_PEER_SINK)
+		return;
+	while (peer_sink(state, state->pairs[state->now.port].virtio) != 0)
+		;
 }
 
 /* Begin to follow the order in state->now, and answer it. */
@@ -159,6 +189,7 @@ perf_peer_main(struct perf_bench *bench)
 			continue;
 		if (len != sizeof(order) || order.order == PERF_PEER_QUIT)
 			break;
+		peer_finish(&state);
 		state.now = order;
 		peer_obey(&state);
 	}

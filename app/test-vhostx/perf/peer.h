@@ -8,6 +8,8 @@
 
 #include "wire.h"
 
+struct rte_mbuf;
+
 /** Number of the file, in the peer, that its orders come from. */
 #define PERF_PEER_FD 3
 /** Most ports of a peer. */
@@ -60,6 +62,12 @@ int perf_peer_tell(struct perf_peer *peer, const struct perf_peer_order *order,
 
 /** End the peer. */
 void perf_peer_end(struct perf_peer *peer);
+
+/**
+ * Send a burst of @a n, on either side, for half a second at most in which the other side makes no room.
+ * @return how many; the others are freed.
+ */
+uint16_t perf_peer_send(uint16_t port, struct rte_mbuf **pkts, uint16_t n);
 
 /** What the second process does: follow orders until it is told to quit. */
 int perf_peer_main(struct perf_bench *bench);

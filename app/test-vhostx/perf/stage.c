@@ -13,6 +13,8 @@
 
 /* Nothing is on the way any more after this time without a frame. */
 #define QUIET_US 2000u
+/* Nor is what should be after this one. */
+#define PATIENCE_US 500000u
 
 int
 perf_stage_init(struct perf_stage *stage, struct perf_bench *bench)
@@ -79,15 +81,15 @@ perf_stage_tell(struct perf_stage *stage, unsigned int i, enum perf_order order,
 	return perf_peer_tell(&stage->peer, &o, reply);
 }
 
-uint64_t
-perf_stage_drain(uint16_t port)
+static uint64_t
+stage_drain(uint16_t port, uint64_t expected, uint64_t quiet_us)
 {
-	const uint64_t quiet = rte_get_tsc_hz() * QUIET_US / 1000000;
+	const uint64_t quiet = rte_get_tsc_hz() * quiet_us / 1000000;
 	uint64_t last = rte_rdtsc(), count = 0;
 	struct rte_mbuf *pkts[64];
 	uint16_t n;
 
-	while (rte_rdtsc() - last < quiet) {
+	while (count < expected && rte_rdtsc() - last < quiet) {
 		n = rte_eth_rx_burst(port, 0, pkts, RTE_DIM(pkts));
 		if (n == 0)
 			continue;
@@ -96,4 +98,16 @@ perf_stage_drain(uint16_t port)
 		last = rte_rdtsc();
 	}
 	return count;
+}
+
+uint64_t
+perf_stage_drain(uint16_t port)
+{
+	return stage_drain(port, UINT64_MAX, QUIET_US);
+}
+
+uint64_t
+perf_stage_await(uint16_t port, uint64_t expected)
+{
+	return stage_drain(port, expected, PATIENCE_US);
 }

@@ -58,12 +58,8 @@ turn_tx(struct perf_stage *stage, uint16_t port, const struct perf_case *c, stru
 	struct rte_mbuf *pkts[PERF_BURST_MAX];
 	const uint16_t made = perf_frames_make(stage->bench->host_pool, pkts, c->burst, c->size,
 		count->all);
-	uint16_t n = 0;
 
-	for (unsigned int tries = 0; n < made && tries < 100000; tries++)
-		n += rte_eth_tx_burst(port, 0, &pkts[n], made - n);
-	rte_pktmbuf_free_bulk(&pkts[n], made - n);
-	return n;
+	return perf_peer_send(port, pkts, made);
 }
 
 static uint16_t
@@ -72,14 +68,8 @@ turn_fwd(struct perf_stage *stage __rte_unused, uint16_t port, const struct perf
 {
 	struct rte_mbuf *pkts[PERF_BURST_MAX];
 	const uint16_t n = rte_eth_rx_burst(port, 0, pkts, c->burst);
-	uint16_t sent = 0;
 
-	if (n == 0)
-		return 0;
-	for (unsigned int tries = 0; sent < n && tries < 100000; tries++)
-		sent += rte_eth_tx_burst(port, 0, &pkts[sent], n - sent);
-	rte_pktmbuf_free_bulk(&pkts[sent], n - sent);
-	count->dropped += n - sent;
+	count->dropped += n - perf_peer_send(port, pkts, n);
 	return n;
 }
 
@@ -154,11 +144,11 @@ turn_run(struct perf_stage *stage, unsigned int i, const struct perf_case *c, do
 		return ret;
 	turn_poll(stage, port, c, &count, metrics);
 	/* What goes round comes to rest here; a source is stopped first. */
-	if (c->direction != PERF_RX)
-		drained = perf_stage_drain(port);
+	if (c->direction == PERF_FWD)
+		drained = perf_stage_await(port, stage->seeds - RTE_MIN(count.dropped, stage->seeds));
 	ret = perf_stage_tell(stage, i, PERF_PEER_STOP, c, &reply);
 	if (c->direction == PERF_RX)
-		drained = perf_stage_drain(port);
+		drained = perf_stage_await(port, reply.tx - RTE_MIN(count.all, reply.tx));
 	turn_settle(stage, c, &count, &reply, drained);
 	return ret;
 }

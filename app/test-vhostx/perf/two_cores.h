@@ -39,8 +39,11 @@ void perf_stage_close(struct perf_stage *stage);
 int perf_stage_tell(struct perf_stage *stage, unsigned int i, enum perf_order order,
 	const struct perf_case *c, struct perf_peer_reply *reply);
 
-/** Receive and free until nothing has come for a while. @return how many. */
+/** Receive and free until nothing has come for 2 ms. @return how many. */
 uint64_t perf_stage_drain(uint16_t port);
+
+/** The same until @a expected frames have come, or nothing for half a second: a machine may stop the other side. */
+uint64_t perf_stage_await(uint16_t port, uint64_t expected);
 
 /** Measure and report all cases; returns as perf_one_core(). */
 int perf_two_cores(struct perf_bench *bench, const struct perf_cases *cases, struct perf_report *report);
