@@ -6,7 +6,7 @@
  */
 #include "test_ring_scribbler.h"
 
-#define SEEDS 60u
+#define SEEDS 20u
 #define BURSTS 40u
 
 /* All that a run leaves. */
