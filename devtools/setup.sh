@@ -33,6 +33,7 @@ test_packages=(
     qemu-system-x86 busybox-static iperf3 ethtool
     iproute2           # network namespaces
     libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
+    libxml2-utils      # virt-xml-validate
 )
 [ "$tests" = no ] || packages+=("${test_packages[@]}")
 
