@@ -110,6 +110,20 @@ test_state_goes_with_the_last_ring(void **state)
 	assert_string_equal(state_file(*state), "");
 }
 
+/* Somebody has tidied up, and another process has made the file anew: that one is not ours to remove. */
+static void
+test_state_regress_another_file_of_the_name(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET), *other;
+
+	assert_int_equal(unlink(state_file(*state)), 0);
+	other = state_open(*state, STATE_SOCKET);
+	vhostx_state_close(st);
+	assert_string_not_equal(state_file(*state), "");
+	vhostx_state_close(other);
+	assert_string_equal(state_file(*state), "");
+}
+
 static void
 test_state_stays_with_a_bound_ring(void **state)
 {
@@ -408,6 +422,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STATE_TEST(test_state_goes_with_the_last_ring),
+		STATE_TEST(test_state_regress_another_file_of_the_name),
 		STATE_TEST(test_state_stays_with_a_bound_ring),
 		STATE_TEST(test_state_keeps_a_guest),
 		STATE_TEST(test_state_rooms_are_apart),
