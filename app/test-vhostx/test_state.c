@@ -294,6 +294,25 @@ test_state_must_be_this_users_alone(void **state)
 	assert_non_null(strstr(why, "not this user's alone"));
 }
 
+/* Whoever may write to the folder may link another file of ours under this name, and have us lay it out anew. */
+static void
+test_state_regress_link_to_another_file(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	char other[600], name[512];
+	const char *why = NULL;
+
+	snprintf(name, sizeof(name), "%s", state_file(*state));
+	snprintf(other, sizeof(other), "%s.other", name);
+	vhostx_state_bind(st, 3, &state_ident);
+	vhostx_state_close(st);
+	assert_int_equal(rename(name, other), 0);
+	assert_int_equal(link(other, name), 0);
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, true, &st, &why), -EPERM);
+	assert_non_null(why);
+	assert_int_equal(unlink(other), 0);
+}
+
 static void
 test_state_must_be_in_memory(void **state)
 {
@@ -432,6 +451,7 @@ main(void)
 		STATE_TEST(test_state_of_another_socket_is_empty),
 		STATE_TEST(test_state_has_one_process),
 		STATE_TEST(test_state_must_be_this_users_alone),
+		STATE_TEST(test_state_regress_link_to_another_file),
 		STATE_TEST(test_state_must_be_in_memory),
 		STATE_TEST(test_state_that_is_broken_is_empty),
 		STATE_TEST(test_state_crash_keeps_no_mixture_of_guests),

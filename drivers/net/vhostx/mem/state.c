@@ -95,7 +95,7 @@ state_check(int fd, const char *name, const char **why)
 		return -errno;
 	if (file.st_dev != named.st_dev || file.st_ino != named.st_ino)
 		return -ENOENT;
-	if (S_ISREG(file.st_mode) && file.st_uid == geteuid() && (file.st_mode & 077) == 0)
+	if (S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_uid == geteuid() && (file.st_mode & 077) == 0)
 		return 0;
 	*why = "the state file is not this user's alone; remove it, or give another state-dir";
 	return -EPERM;
