@@ -360,6 +360,8 @@ assert_segment(const struct guest_ip *ip, uint32_t k, uint32_t off, uint32_t len
 static void
 cut_packet(const struct guest_ip *ip, uint16_t gso_size, uint16_t features, const uint32_t *cut)
 {
+	const uint32_t counted = guest_ip_headers(ip) - 14 - 4 * ip->vlan - 40 * ip->ipv6;
+	const uint32_t most = RTE_MIN((uint32_t)gso_size, 65535 - counted);
 	const struct vhostx_offload_conf conf = rig_conf();
 	struct rte_mbuf *m = app_packet(ip, gso_size, cut);
 	struct vhostx_segments g;
@@ -370,7 +372,7 @@ cut_packet(const struct guest_ip *ip, uint16_t gso_size, uint16_t features, cons
 	assert_true(copy_begin(&c, &conf, m));
 	vhostx_segments_begin(&g, &c.o, c.headers, c.len);
 	for (k = 0; (n = vhostx_segments_payload(&g)) != 0; k++) {
-		assert_int_equal(n, RTE_MIN((uint32_t)gso_size, ip->payload - off));
+		assert_int_equal(n, RTE_MIN(most, ip->payload - off));
 		vhostx_segments_next(&g, c.headers, c.body, features, &hdr);
 		assert_int_equal(copy_out(&c, n), c.o.headers + n);
 		assert_segment(ip, k, off, c.o.headers + n, off + n == ip->payload);
@@ -420,6 +422,22 @@ test_offload_segments_of_the_longest(void **state)
 	cut_packet(&ip, 1460, NONE_OF_THEM, rig_ip_cuts[3]);
 	cut_packet(&ip6, 1, NONE_OF_THEM, rig_ip_cuts[0]);
 	cut_packet(&ip6, 65535, NONE_OF_THEM, rig_ip_cuts[0]);
+}
+
+/* A guest may ask for segments as long as 16 bits can tell. IP counts the headers as well. */
+static void
+test_offload_segments_regress_length_of_ip(void **state)
+{
+	static const uint16_t sizes[] = { 65535, 65535 - 19, 65535 - 20, 65535 - 39, 65535 - 40, 65535 - 41 };
+
+	(void)state;
+	for (size_t i = 0; i < RIG_NR(rig_ip) * RIG_NR(sizes); i++) {
+		struct guest_ip ip = rig_ip[i % RIG_NR(rig_ip)];
+
+		ip.payload = 70000;
+		if (!ip.udp)
+			cut_packet(&ip, sizes[i / RIG_NR(rig_ip)], NONE_OF_THEM, rig_ip_cuts[0]);
+	}
 }
 
 /* --- what was received ----------------------------------------------------------------------------- */
@@ -645,6 +663,7 @@ main(void)
 		cmocka_unit_test(test_offload_segments_only_where_it_must),
 		cmocka_unit_test(test_offload_segments_are_right),
 		cmocka_unit_test(test_offload_segments_of_the_longest),
+		cmocka_unit_test(test_offload_segments_regress_length_of_ip),
 		cmocka_unit_test(test_offload_meta_is_passed_on),
 		cmocka_unit_test(test_offload_meta_is_finished_for_plain_guests),
 		cmocka_unit_test(test_offload_meta_and_changed_packets),

@@ -6,6 +6,7 @@
  */
 #include <sys/mman.h>
 
+#include "ring/inflight.h"
 #include "ring/inspect.h"
 #include "ring/zerocopy.h"
 #include "test_ring_offload.h"
@@ -405,6 +406,57 @@ test_ring_dirty_used_at_second_place(void **state)
 	watch_off(rig);
 }
 
+/* A record in which the first two entries of the ring are in flight, the second one taken before the first. */
+static union vhostx_inflight_ring *
+record_of_two(struct rig *rig)
+{
+	const bool packed = rig->v.format == GUEST_PACKED;
+	union vhostx_inflight_ring *r = calloc(1, vhostx_inflight_size(1, rig->v.size, packed));
+
+	assert_non_null(r);
+	rig->snap.inflight = r;
+	vhostx_inflight_begin(&rig->snap);
+	if (packed)
+		r->packed.free_head = r->packed.old_free_head = rig->v.size; /* none is free */
+	for (uint16_t i = 0; i < 2; i++) {
+		const struct vring_packed_desc *d = rig->ring.desc;
+
+		if (packed)
+			r->packed.desc[i] = (struct vhostx_inflight_packed_desc){ .inflight = 1, .next = i, .last = i,
+				.num = 1, .counter = 2 - i, .id = d[i].id, .flags = d[i].flags, .len = d[i].len,
+				.addr = d[i].addr };
+		else
+			r->split.desc[i] = (struct vhostx_inflight_split_desc){ .inflight = 1, .counter = 2 - i };
+	}
+	return r;
+}
+
+/* What the process before had no time to log counts as written, and so does what is put back into the ring. */
+static void
+test_ring_dirty_regress_ring_that_is_resumed(void **state)
+{
+	struct rig *rig = *state;
+	union vhostx_inflight_ring *record;
+	const char *why = NULL;
+
+	watch_on(rig);
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	rig_post(rig, 1, 100);
+	guest_ring_publish(&rig->ring);
+	vhostx_queue_retire(&rig->queue);
+	record = record_of_two(rig);
+	watch_start(rig);
+	assert_true(vhostx_inflight_resume(&rig->snap, false));
+	rig->snap.inflight = NULL;
+	assert_true(vhostx_ring_prepare(&rig->snap, &why) >= 0);
+	assert_true(watch_check(rig) >= 1);
+	vhostx_queue_publish(&rig->queue, &rig->snap);
+	assert_true(rig_tx_one(rig, rig_mbuf(60, 1)));
+	rig_assert_frame(rig, 60, 1, 1);
+	watch_off(rig);
+	free(record);
+}
+
 /*
  * A zero-copy ring: what somebody writes into a lent buffer would not be in the log, so packets are copied from now
  * on. What was lent before comes back, and that is logged.
@@ -450,6 +502,14 @@ lends_two(const struct rig_variant *v)
 	return !v->in_order && !v->iommu && v->size >= 8;
 }
 
+/* The first entries of the ring are those of record_of_two(). */
+static bool
+is_flat_direct(const struct rig_variant *v)
+{
+	return v->layout == RIG_DIRECT && !v->iommu && !v->in_order &&
+		v->base == (v->format == GUEST_SPLIT ? 0 : GUEST_PACKED_BASE);
+}
+
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_dirty_tx_of_every_length, NULL),
 	RIG_CASE(test_ring_dirty_tx_bursts, NULL),
@@ -461,6 +521,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_dirty_rx, NULL),
 	RIG_CASE(test_ring_dirty_rx_discards, NULL),
 	RIG_CASE(test_ring_dirty_wish_for_kicks, NULL),
+	RIG_CASE(test_ring_dirty_regress_ring_that_is_resumed, is_flat_direct),
 	RIG_CASE(test_ring_dirty_used_at_second_place, rig_is_flat),
 	RIG_CASE(test_ring_dirty_zero_copy_copies, lends_two),
 };

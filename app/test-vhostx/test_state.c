@@ -110,6 +110,20 @@ test_state_goes_with_the_last_ring(void **state)
 	assert_string_equal(state_file(*state), "");
 }
 
+/* Somebody has tidied up, and another process has made the file anew: that one is not ours to remove. */
+static void
+test_state_regress_another_file_of_the_name(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET), *other;
+
+	assert_int_equal(unlink(state_file(*state)), 0);
+	other = state_open(*state, STATE_SOCKET);
+	vhostx_state_close(st);
+	assert_string_not_equal(state_file(*state), "");
+	vhostx_state_close(other);
+	assert_string_equal(state_file(*state), "");
+}
+
 static void
 test_state_stays_with_a_bound_ring(void **state)
 {
@@ -280,6 +294,25 @@ test_state_must_be_this_users_alone(void **state)
 	assert_non_null(strstr(why, "not this user's alone"));
 }
 
+/* Whoever may write to the folder may link another file of ours under this name, and have us lay it out anew. */
+static void
+test_state_regress_link_to_another_file(void **state)
+{
+	struct vhostx_state *st = state_open(*state, STATE_SOCKET);
+	char other[600], name[512];
+	const char *why = NULL;
+
+	snprintf(name, sizeof(name), "%s", state_file(*state));
+	snprintf(other, sizeof(other), "%s.other", name);
+	vhostx_state_bind(st, 3, &state_ident);
+	vhostx_state_close(st);
+	assert_int_equal(rename(name, other), 0);
+	assert_int_equal(link(other, name), 0);
+	assert_int_equal(vhostx_state_open(*state, STATE_SOCKET, true, &st, &why), -EPERM);
+	assert_non_null(why);
+	assert_int_equal(unlink(other), 0);
+}
+
 static void
 test_state_must_be_in_memory(void **state)
 {
@@ -408,6 +441,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STATE_TEST(test_state_goes_with_the_last_ring),
+		STATE_TEST(test_state_regress_another_file_of_the_name),
 		STATE_TEST(test_state_stays_with_a_bound_ring),
 		STATE_TEST(test_state_keeps_a_guest),
 		STATE_TEST(test_state_rooms_are_apart),
@@ -417,6 +451,7 @@ main(void)
 		STATE_TEST(test_state_of_another_socket_is_empty),
 		STATE_TEST(test_state_has_one_process),
 		STATE_TEST(test_state_must_be_this_users_alone),
+		STATE_TEST(test_state_regress_link_to_another_file),
 		STATE_TEST(test_state_must_be_in_memory),
 		STATE_TEST(test_state_that_is_broken_is_empty),
 		STATE_TEST(test_state_crash_keeps_no_mixture_of_guests),

@@ -248,6 +248,28 @@ test_uffd_keeps_and_knows_mappings(void **state)
 	assert_int_equal(vhostx_map_count(), 1);
 }
 
+/* What it keeps is mapped until the end: a front-end that changes memory for ever must not use up all mappings. */
+static void
+test_uffd_regress_memory_that_changes_for_ever(void **state)
+{
+	const char *why = NULL;
+	int ret = 0;
+
+	(void)state;
+	need_uffd();
+	for (unsigned int i = 0; ret == 0 && i < 4 * VHOSTX_MEM_SLOTS; i++) {
+		struct vhostx_mem *next = table(NULL, 0);
+
+		ret = vhostx_uffd_add(uffd, next, &why);
+		vhostx_mem_free(next);
+	}
+	assert_int_equal(ret, -ENOSPC);
+	assert_non_null(why);
+	assert_in_range(vhostx_map_count(), VHOSTX_MEM_SLOTS, 3 * VHOSTX_MEM_SLOTS);
+	/* What it has it takes on. */
+	assert_int_equal(vhostx_uffd_add(uffd, mem, &why), 0);
+}
+
 #define UFFD_CASE(name) cmocka_unit_test_setup_teardown(test_uffd_##name, setup, teardown)
 
 int
@@ -260,6 +282,7 @@ main(void)
 		UFFD_CASE(hang_up_wakes_sleepers),
 		UFFD_CASE(watches_the_first_file),
 		UFFD_CASE(keeps_and_knows_mappings),
+		UFFD_CASE(regress_memory_that_changes_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ state_check(int fd, const char *name, const char **why)
 		return -errno;
 	if (file.st_dev != named.st_dev || file.st_ino != named.st_ino)
 		return -ENOENT;
-	if (S_ISREG(file.st_mode) && file.st_uid == geteuid() && (file.st_mode & 077) == 0)
+	if (S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_uid == geteuid() && (file.st_mode & 077) == 0)
 		return 0;
 	*why = "the state file is not this user's alone; remove it, or give another state-dir";
 	return -EPERM;
@@ -309,6 +309,7 @@ vhostx_state_set_guest(struct vhostx_state *state, const struct vhostx_state_gue
 void
 vhostx_state_close(struct vhostx_state *state)
 {
+	const char *why;
 	bool bound;
 
 	if (state == NULL)
@@ -316,7 +317,7 @@ vhostx_state_close(struct vhostx_state *state)
 	bound = vhostx_state_guest(state).features != 0;
 	for (uint16_t i = 0; i < STATE_RINGS; i++)
 		bound = bound || state->file->ring[i].bound != 0;
-	if (!bound)
+	if (!bound && state_check(state->fd, state->name, &why) == 0)
 		unlink(state->name);
 	vhostx_map_put(state->map);
 	close(state->fd);

@@ -24,6 +24,12 @@
 #define UFFD_DEVICE "/dev/userfaultfd"
 #define UFFD_DEVICE_NEW _IO(0xAA, 0x00)
 
+/*
+ * Most mappings that are kept: those of memory that has gone meanwhile as well, for which there is a whole table's
+ * room. A process has some 65530 mappings, for all of its ports.
+ */
+#define UFFD_MAPS (2u * VHOSTX_MEM_SLOTS)
+
 struct vhostx_uffd {
 	pthread_mutex_t lock;
 	int fd;                  /* constant: the number stays ours after the release */
@@ -75,6 +81,8 @@ uffd_add(struct vhostx_uffd *uffd, struct vhostx_map *map)
 		if (uffd->map[i] == map)
 			return 0;
 	}
+	if (uffd->nr == UFFD_MAPS)
+		return -ENOSPC;
 	more = realloc(uffd->map, (uffd->nr + 1) * sizeof(*more));
 	if (more == NULL)
 		return -ENOMEM;
@@ -174,6 +182,8 @@ vhostx_uffd_add(struct vhostx_uffd *uffd, const struct vhostx_mem *mem, const ch
 	pthread_mutex_unlock(&uffd->lock);
 	if (ret == -EINVAL)
 		*why = "the kernel has no userfaultfd for this kind of memory; use memfd";
+	else if (ret == -ENOSPC)
+		*why = "guest memory changes too often while its pages are missing";
 	else if (ret != 0)
 		*why = "guest memory cannot be watched for pages that are missing";
 	return ret;

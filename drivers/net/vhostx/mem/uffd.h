@@ -44,8 +44,8 @@ int vhostx_uffd_watch(struct vhostx_uffd *uffd, int fd);
  * mapped until the release.
  *
  * @param why  set to a sentence for the log on error.
- * @return 0; -EPIPE if released; -ENOMEM; or the -errno of the ioctl (-EINVAL: a kind of memory that the kernel
- *   cannot do this for).
+ * @return 0; -EPIPE if released; -ENOSPC if so much came and went that twice VHOSTX_MEM_SLOTS are mapped; -ENOMEM;
+ *   or the -errno of the ioctl (-EINVAL: a kind of memory that the kernel cannot do this for).
  */
 int vhostx_uffd_add(struct vhostx_uffd *uffd, const struct vhostx_mem *mem, const char **why);
 

@@ -135,6 +135,21 @@ vhostx_dirty_used(const struct vhostx_snapshot *s, uint16_t before)
 }
 
 void
+vhostx_dirty_ring(const struct vhostx_snapshot *s)
+{
+	struct vring_used *used = s->split.used;
+	struct dirty d = dirty_begin(s);
+
+	if (s->format == VHOSTX_PACKED) {
+		dirty_mark(&d, s->packed.desc, s->size * sizeof(s->packed.desc[0]));
+	} else {
+		dirty_mark(&d, s->split.avail, sizeof(*s->split.avail) + s->size * sizeof(uint16_t));
+		dirty_mark_used(&d, used, used, sizeof(*used) + s->size * sizeof(used->ring[0]));
+	}
+	dirty_end(&d);
+}
+
+void
 vhostx_dirty_wish(const struct vhostx_snapshot *s)
 {
 	struct vring_used *used = s->split.used;

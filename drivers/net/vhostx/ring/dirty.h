@@ -23,6 +23,12 @@ void vhostx_dirty_data(const struct vhostx_snapshot *snap, const struct vhostx_b
  */
 void vhostx_dirty_used(const struct vhostx_snapshot *snap, uint16_t before);
 
+/**
+ * Log the whole ring, before it runs: what was put back into it, and what a process that was killed had written and
+ * not logged yet.
+ */
+void vhostx_dirty_ring(const struct vhostx_snapshot *snap);
+
 /** Log our wish for kicks, which was just written. Any thread. */
 void vhostx_dirty_wish(const struct vhostx_snapshot *snap);
 

@@ -30,6 +30,7 @@ vhostx_segments_begin(struct vhostx_segments *g, const struct vhostx_offload *o,
 
 	*g = (struct vhostx_segments){
 		.o = o,
+		.most = vhostx_segments_most(o),
 		.left = len - o->headers,
 		.seq = rte_be_to_cpu_32(tcp->sent_seq),
 		.id = o->ipv6 ? 0 : rte_be_to_cpu_16(ip->packet_id),

@@ -234,6 +234,8 @@ vhostx_ring_prepare(const struct vhostx_snapshot *snap, const char **why)
 	ring->hint = 0;
 	ring->iommu = (struct vhostx_iommu_ring){ 0 };
 	ring->signalled_valid = false;
+	if (snap->log != NULL)
+		vhostx_dirty_ring(snap);
 	vhostx_ring_suppress_kicks(snap);
 	return ret;
 }

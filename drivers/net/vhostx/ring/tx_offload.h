@@ -51,7 +51,7 @@ static enum tx_result
 tx_segments_span(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_chain *c,
 	uint16_t n, const struct tx_offload *t, uint16_t *chains)
 {
-	const uint32_t most = t->o.gso_size;
+	const uint32_t most = vhostx_segments_most(&t->o);
 	enum tx_result result;
 	uint16_t part;
 
