@@ -284,6 +284,30 @@ test_ethdev_zc_outlives_port(void **state)
 	for_each_format(check_close);
 }
 
+/* One of two regions is all that a packet needs: the other one goes with the port. */
+static void
+check_close_of_two(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &lender);
+	struct front *f = open_with_second(conf);
+	struct rte_mbuf *m = pass_second(f, port, 3);
+
+	assert_int_equal(vhostx_map_count(), 2);
+	port_close(port);
+	wait_until(vhostx_map_count() == 1);
+	assert_readable(m, 3);
+	rte_pktmbuf_free(m);
+	wait_until(vhostx_map_count() == 0);
+	front_free(f);
+}
+
+static void
+test_ethdev_zc_regress_close_lets_other_memory_go(void **state)
+{
+	(void)state;
+	for_each_format(check_close_of_two);
+}
+
 /* Closing a port waits for the deadline, but not if the packet is freed before. */
 static void
 check_close_waits(const struct front_conf *conf)
@@ -345,6 +369,7 @@ main(void)
 		rig_case(test_ethdev_zc_reconnects_within_deadline),
 		rig_case(test_ethdev_zc_front_end_goes_while_it_waits),
 		rig_case(test_ethdev_zc_outlives_port),
+		rig_case(test_ethdev_zc_regress_close_lets_other_memory_go),
 		rig_case(test_ethdev_zc_close_waits_for_deadline),
 		rig_case(test_ethdev_zc_close_while_front_end_waits),
 	};

@@ -216,6 +216,26 @@ test_ring_hostile_rx_drops_header_alone(void **state)
 	rig_assert_returned(rig, id);
 }
 
+/* As long as 32 bits tell: with what an external buffer needs beside the packet they would tell of a short one. */
+static void
+test_ring_hostile_rx_regress_external_of_4g(void **state)
+{
+	struct rig *rig = *state;
+	struct guest_seg seg[128];
+	struct rte_mbuf *m;
+	int id;
+
+	rig->queue.ext = true;
+	for (uint32_t i = 0; i < RIG_NR(seg); i++)
+		seg[i] = (struct guest_seg){ RIG_DATA, RIG_DATA_LEN, false };
+	seg[0].len--;
+	id = guest_ring_add(&rig->ring, seg, RIG_NR(seg));
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
+	rig_assert_returned(rig, id);
+}
+
 /* CVE-2022-2132: the header over as many descriptors as it has bytes, with nothing and with one byte. */
 static void
 test_ring_hostile_rx_takes_header_in_bytes(void **state)
@@ -373,6 +393,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_loop_of_two, rig_is_split),
 	RIG_CASE(test_ring_hostile_loop_of_nothing, rig_is_split),
 	RIG_CASE(test_ring_hostile_rx_drops_header_alone, is_small),
+	RIG_CASE(test_ring_hostile_rx_regress_external_of_4g, is_large),
 	RIG_CASE(test_ring_hostile_rx_takes_header_in_bytes, is_small),
 	RIG_CASE(test_ring_hostile_tx_writes_header_in_pieces, NULL),
 	RIG_CASE(test_ring_hostile_tx_skips_buffers_shorter_than_header, is_small),

@@ -444,6 +444,26 @@ test_ring_offload_tx_cuts_around_wrong_buffers(void **state)
 	assert_int_equal(take_segments(rig, &ip, 1000, true), 2);
 }
 
+/* A flag of which nothing follows, as that of another checksum: no header is known, and the tag is all there is to do. */
+static void
+test_ring_offload_tx_tag_alone(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m = rig_mbuf(60, 3);
+	struct guest_net_hdr hdr;
+
+	rig_negotiate(rig, 0);
+	m->ol_flags |= RTE_MBUF_F_TX_VLAN | RTE_MBUF_F_TX_SCTP_CKSUM;
+	m->vlan_tci = 77;
+	post_many(rig, 1, RIG_SLOT_LEN);
+	assert_true(rig_tx_one(rig, m));
+	assert_int_equal(take_frame(rig, &hdr), 64);
+	assert_true(guest_net_matches(got, 12, 3, 0));
+	assert_int_equal(guest_ip_get16(&got[12]), 0x8100);
+	assert_int_equal(guest_ip_get16(&got[14]), 77);
+	assert_true(guest_net_matches(&got[16], 48, 3, 12));
+}
+
 static void
 test_ring_offload_tx_with_tag(void **state)
 {
@@ -510,6 +530,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_offload_tx_cuts_all_or_nothing, rig_is_no_event),
 	RIG_CASE(test_ring_offload_tx_drops_what_never_fits, rig_is_no_event),
 	RIG_CASE(test_ring_offload_tx_cuts_around_wrong_buffers, rig_is_no_event),
+	RIG_CASE(test_ring_offload_tx_tag_alone, rig_is_no_event),
 	RIG_CASE(test_ring_offload_tx_with_tag, rig_is_no_event),
 	RIG_CASE(test_ring_offload_tx_drops_wrong_requests, rig_is_no_event),
 };

@@ -276,11 +276,11 @@ test_ring_zc_regress_counts_what_is_received(void **state)
 	drop_table(rig);
 }
 
-/* A guest that knows when the pool is asked in vain. */
+/* Somebody who knows when the pool is asked in vain. */
 static struct {
 	rte_mempool_dequeue_t dequeue; /* the pool's own */
-	const uint64_t *offload;       /* packets that were counted as copied for an offload */
-	uint8_t *flags;                /* of the header that it changes after that */
+	const uint64_t *counted;       /* packets that were counted as copied for this reason */
+	uint8_t *reason;               /* what he takes away after that */
 } sly;
 
 static int
@@ -288,42 +288,70 @@ sly_dequeue(struct rte_mempool *pool, void **objs, unsigned int n)
 {
 	const int ret = sly.dequeue(pool, objs, n);
 
-	if (ret != 0 && *sly.offload != 0)
-		*sly.flags = 0;
+	if (ret != 0 && *sly.counted != 0)
+		*sly.reason = 0;
 	return ret;
+}
+
+/* A packet for which there are no mbufs is found to be copied for @a why, which then holds no more. */
+static void
+expect_uncounted(struct rig *rig, enum vhostx_zc_reason why, uint8_t *reason)
+{
+	struct rte_mempool_ops *ops = rte_mempool_get_ops(rig_pool->ops_index);
+	static struct rte_mbuf *all[RIG_MBUFS];
+	uint32_t n = take_all(all);
+	struct rte_mbuf *m;
+
+	rte_pktmbuf_free(all[--n]);
+	sly.dequeue = ops->dequeue;
+	sly.counted = &rig->queue.count.zc[why];
+	sly.reason = reason;
+	guest_ring_publish(&rig->ring);
+	ops->dequeue = sly_dequeue;
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
+	ops->dequeue = sly.dequeue;
+	assert_int_equal(*reason, 0);
+	for (uint32_t i = 0; i < VHOSTX_ZC_REASONS; i++)
+		assert_int_equal(rig->queue.count.zc[i], 0);
+	rte_pktmbuf_free_bulk(all, n);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	rte_pktmbuf_free(m);
 }
 
 /* A guest that asks for an offload no more, just when its packet was found to be copied for that. */
 static void
 test_ring_zc_regress_uncounts_what_was_counted(void **state)
 {
-	static struct rte_mbuf *all[RIG_MBUFS];
-	struct rte_mempool_ops *ops = rte_mempool_get_ops(rig_pool->ops_index);
 	struct rig *rig = *state;
-	struct rte_mbuf *m;
-	uint32_t n;
+	uint8_t *flags;
 
 	rig->queue.room = 256;
 	rig->snap.offloads = 1 << VIRTIO_NET_F_CSUM;
 	rig->snap.hdr_mask = 0xffff;
 	use_table(rig, 512, 100, false);
-	n = take_all(all);
-	rte_pktmbuf_free(all[--n]);
 	rig_send(rig, 1, LONG);
-	sly.dequeue = ops->dequeue;
-	sly.offload = &rig->queue.count.zc[VHOSTX_ZC_OFFLOAD];
-	sly.flags = guest_mem_ptr(&rig->mem, rig_slot(rig, 1), 1);
-	*sly.flags = 1;
-	guest_ring_publish(&rig->ring);
-	ops->dequeue = sly_dequeue;
-	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
-	ops->dequeue = sly.dequeue;
-	assert_int_equal(*sly.flags, 0);
-	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_LENT], 0);
-	rte_pktmbuf_free_bulk(all, n);
-	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
-	rte_pktmbuf_free(m);
+	flags = guest_mem_ptr(&rig->mem, rig_slot(rig, 1), 1);
+	*flags = 1;
+	expect_uncounted(rig, VHOSTX_ZC_OFFLOAD, flags);
 	drop_table(rig);
+}
+
+/* The packets of the ring's earlier lives come back then: for the next reason, and for none. */
+static void
+test_ring_zc_regress_uncounts_what_was_held(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_zc *zc;
+
+	rig->queue.room = 256;
+	for (uint8_t inflight = 0; inflight <= 100; inflight += 100) {
+		zc = use_table(rig, 512, inflight, false);
+		zc->held = true;
+		rig_send(rig, 1, LONG);
+		expect_uncounted(rig, VHOSTX_ZC_HELD, (uint8_t *)&zc->held);
+		memset(rig->queue.count.zc, 0, sizeof(rig->queue.count.zc));
+		drop_table(rig);
+	}
 }
 
 static const struct rig_case cases[] = {
@@ -338,6 +366,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_lives_with_empty_pool, some),
 	RIG_CASE(test_ring_zc_regress_counts_what_is_received, some),
 	RIG_CASE(test_ring_zc_regress_uncounts_what_was_counted, some),
+	RIG_CASE(test_ring_zc_regress_uncounts_what_was_held, some),
 };
 
 int

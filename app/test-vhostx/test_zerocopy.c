@@ -309,6 +309,20 @@ test_zerocopy_remembers_longest(void **state)
 	assert_int_equal(bench->zc->longest, 31);
 }
 
+/* What is out still is told as if it came back now. */
+static void
+test_zerocopy_tells_of_what_is_out(void **state)
+{
+	struct bench *bench = *state;
+	const struct vhostx_chain c = { .id = 3, .ndesc = 1 };
+	const uint16_t region[] = { 0, VHOSTX_ZC_NOWHERE };
+	struct vhostx_zc_slot *slot = vhostx_zc_lend(bench->zc, &c, region, 1, vhostx_zc_now() - 1000);
+
+	assert_true(vhostx_zc_longest(bench->zc) >= 1000);
+	give_back(slot);
+	assert_true(vhostx_zc_is_back(bench->zc));
+}
+
 /* When slots were lent, where the first one to look waits until slot 0 has come back and is lent again. */
 static uint32_t *slow_since;
 
@@ -445,6 +459,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_zerocopy_follows_memory_to_and_fro, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_outlives_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_remembers_longest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_zerocopy_tells_of_what_is_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_regress_longest_of_lent_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_takes_odd_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zerocopy_orders_reader_before_guest, setup, teardown),

@@ -128,6 +128,7 @@ zc_put_old(struct vhostx_port *port, struct vhostx_port_ring *r, struct vhostx_z
 		zc_free(port, zc);
 		return;
 	}
+	vhostx_zc_let_go(zc);
 	zc->owner = r;
 	zc->next = port->zc.old;
 	port->zc.old = zc;
@@ -145,6 +146,7 @@ zc_reap_old(struct vhostx_port *port)
 		struct vhostx_port_ring *r = zc->owner;
 
 		if (!vhostx_zc_is_back(zc)) {
+			vhostx_zc_trim(zc);
 			link = &zc->next;
 			continue;
 		}

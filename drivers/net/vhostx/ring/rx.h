@@ -26,7 +26,8 @@ rx_rearm(const struct vhostx_queue *q, struct rte_mbuf *m, uint32_t len)
 static bool
 rx_attach(struct rte_mbuf *m, uint32_t len)
 {
-	uint32_t size = RTE_PKTMBUF_HEADROOM + len + sizeof(struct rte_mbuf_ext_shared_info);
+	/* Wider than the length: that of a guest's chain may have all of 32 bits. */
+	uint64_t size = (uint64_t)len + RTE_PKTMBUF_HEADROOM + sizeof(struct rte_mbuf_ext_shared_info);
 	struct rte_mbuf_ext_shared_info *shinfo;
 	uint16_t buf_len;
 	void *buf;

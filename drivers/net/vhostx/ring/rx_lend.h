@@ -20,7 +20,7 @@ struct rx_lender {
 	uint16_t ahead;                /* how many chains before they are needed they shall begin to */
 	uint32_t now;                  /* vhostx_zc_now() */
 	uint64_t lent;                 /* chains of the step that were lent, as bits */
-	enum vhostx_zc_reason why;     /* what was counted of the last one that could not be lent */
+	uint8_t why[STEP];             /* of chains that are to be copied: what was counted of them */
 };
 
 static_assert(STEP <= 64, "a bit for each chain of a step");

@@ -59,7 +59,7 @@ rx_judge(const struct vhostx_queue *q, const struct vhostx_snapshot *s, const st
  */
 static __rte_always_inline uint16_t
 rx_next_lent(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
-	uint16_t i, uint16_t *n)
+	uint16_t i, uint16_t *n, struct rx_lender *l)
 {
 	enum vhostx_zc_reason reason;
 
@@ -76,30 +76,20 @@ rx_next_lent(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 		reason = rx_judge(q, s, c);
 		if (reason == VHOSTX_ZC_LENT)
 			break;
+		l->why[i] = reason;
 		q->count.zc[reason]++;
 	}
 	return i;
 }
 
-/*
- * There are no mbufs to copy the chains from @a i to before @a n into: they are counted when there are. Either
- * rx_next_lent() has counted them, or there is one that could not be lent.
- */
+/* There are no mbufs to copy the chains from @a i to before @a n into: they are counted when there are. */
 static __rte_noinline __rte_cold void
 rx_uncount(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct vhostx_batch *b,
 	uint16_t i, uint16_t n, const struct rx_lender *l)
 {
-	if (l->why != VHOSTX_ZC_LENT) {
-		q->count.zc[l->why]--;
-		return;
-	}
 	for (; i < n; i++) {
-		const enum vhostx_zc_reason reason = rx_has_packet(s, &b->chain[i]) ?
-			rx_judge(q, s, &b->chain[i]) : VHOSTX_ZC_LENT;
-
-		/* The guest may have changed its header: what could be lent now was counted as something else. */
-		if (likely(reason != VHOSTX_ZC_LENT))
-			q->count.zc[reason]--;
+		if (rx_has_packet(s, &b->chain[i]))
+			q->count.zc[l->why[i]]--;
 	}
 }
 
@@ -112,7 +102,7 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 	const enum vhostx_zc_reason reason = rx_lend(q, s, b, &b->chain[i], m, len, l);
 
 	if (unlikely(reason != VHOSTX_ZC_LENT)) {
-		l->why = reason;
+		l->why[i] = reason;
 		q->count.zc[reason]++;
 		return RX_NO_MBUF;
 	}
@@ -355,8 +345,7 @@ rx_lend_long(struct vhostx_queue *q, const struct vhostx_snapshot *s, const stru
 			if (likely(i == n))
 				break;
 		}
-		next = rx_next_lent(q, s, b, i, &n);
-		l.why = VHOSTX_ZC_LENT;
+		next = rx_next_lent(q, s, b, i, &n, &l);
 		rx_load_ahead(s->zc, b, next, n, &l);
 		if (likely(next == i && i < n)) {
 			result = rx_lend_at(q, s, b, i, pkts[done], &l);

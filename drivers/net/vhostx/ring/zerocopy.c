@@ -251,6 +251,14 @@ vhostx_zc_trim(struct vhostx_zc *zc)
 	}
 }
 
+void
+vhostx_zc_let_go(struct vhostx_zc *zc)
+{
+	for (uint32_t i = 0; i < zc->nr_regions; i++)
+		zc->region[i].current = false;
+	vhostx_zc_trim(zc);
+}
+
 /* --- the way back --------------------------------------------------------------------------------- */
 
 void
@@ -285,9 +293,7 @@ vhostx_zc_free(struct vhostx_zc *zc)
 {
 	if (zc == NULL)
 		return;
-	for (uint32_t i = 0; i < zc->nr_regions; i++)
-		zc->region[i].current = false;
-	vhostx_zc_trim(zc);
+	vhostx_zc_let_go(zc);
 	free(zc->state);
 	free(zc->out_in);
 	free(zc->since);

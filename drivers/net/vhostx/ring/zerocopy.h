@@ -180,6 +180,9 @@ uint32_t vhostx_zc_longest(const struct vhostx_zc *zc);
 /** Slots with buffers in regions that are leaving or left. Any time. */
 uint32_t vhostx_zc_leaving(const struct vhostx_zc *zc);
 
+/** Lend no more at all: hold no memory but that which slots are in. Nobody has the ring, or will again. */
+void vhostx_zc_let_go(struct vhostx_zc *zc);
+
 /** Give back references to regions that are not adopted any more and that no slot is in. Any time. */
 void vhostx_zc_trim(struct vhostx_zc *zc);
 
