@@ -14,8 +14,6 @@
 #include "frames.h"
 #include "peer.h"
 
-/* How long the other side may make no room: a machine may stop it. */
-#define PATIENCE_MS 500u
 /* Rounds between two looks at the order socket. */
 #define ROUNDS 512u
 
@@ -32,7 +30,7 @@ struct peer_state {
 uint16_t
 perf_peer_send(uint16_t port, struct rte_mbuf **pkts, uint16_t n)
 {
-	const uint64_t patience = rte_get_tsc_hz() * PATIENCE_MS / 1000;
+	const uint64_t patience = rte_get_tsc_hz() * PERF_PATIENCE_US / 1000000;
 	uint16_t sent = n == 0 ? 0 : rte_eth_tx_burst(port, 0, pkts, n);
 	uint64_t last = 0;
 

@@ -12,6 +12,8 @@ struct rte_mbuf;
 
 /** Number of the file, in the peer, that its orders come from. */
 #define PERF_PEER_FD 3
+/** How long the other side may do nothing before what it owes counts as lost: a machine may stop it. */
+#define PERF_PATIENCE_US 500000u
 /** Most ports of a peer. */
 #define PERF_PEER_PORTS 8
 
@@ -64,7 +66,7 @@ int perf_peer_tell(struct perf_peer *peer, const struct perf_peer_order *order,
 void perf_peer_end(struct perf_peer *peer);
 
 /**
- * Send a burst of @a n, on either side, for half a second at most in which the other side makes no room.
+ * Send a burst of @a n, on either side, for PERF_PATIENCE_US at most in which the other side makes no room.
  * @return how many; the others are freed.
  */
 uint16_t perf_peer_send(uint16_t port, struct rte_mbuf **pkts, uint16_t n);

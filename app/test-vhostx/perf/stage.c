@@ -13,8 +13,6 @@
 
 /* Nothing is on the way any more after this time without a frame. */
 #define QUIET_US 2000u
-/* Nor is what should be after this one. */
-#define PATIENCE_US 500000u
 
 int
 perf_stage_init(struct perf_stage *stage, struct perf_bench *bench)
@@ -109,5 +107,5 @@ perf_stage_drain(uint16_t port)
 uint64_t
 perf_stage_await(uint16_t port, uint64_t expected)
 {
-	return stage_drain(port, expected, PATIENCE_US);
+	return stage_drain(port, expected, PERF_PATIENCE_US);
 }

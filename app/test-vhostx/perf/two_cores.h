@@ -42,7 +42,7 @@ int perf_stage_tell(struct perf_stage *stage, unsigned int i, enum perf_order or
 /** Receive and free until nothing has come for 2 ms. @return how many. */
 uint64_t perf_stage_drain(uint16_t port);
 
-/** The same until @a expected frames have come, or nothing for half a second: a machine may stop the other side. */
+/** The same until @a expected frames have come, or nothing for PERF_PATIENCE_US. */
 uint64_t perf_stage_await(uint16_t port, uint64_t expected);
 
 /** Measure and report all cases; returns as perf_one_core(). */

@@ -7,8 +7,8 @@
 #ifndef VHOSTX_RING_PACKED_H
 #define VHOSTX_RING_PACKED_H
 
-#include "journal.h"
 #include "four.h"
+#include "journal.h"
 #include "vq.h"
 
 #define PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
