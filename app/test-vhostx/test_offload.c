@@ -528,14 +528,7 @@ main(void)
 		cmocka_unit_test(test_offload_verify_ip),
 		cmocka_unit_test(test_offload_receive_survives_noise),
 	};
-	int failed;
 
 	rig_eal();
-	failed = cmocka_run_group_tests_name("test_offload", tests, NULL, NULL);
-	if (rte_mempool_avail_count(rig_pool) != RIG_MBUFS) {
-		print_error("mbufs were lost\n");
-		failed++;
-	}
-	rte_eal_cleanup();
-	return failed;
+	return rig_end(cmocka_run_group_tests_name("test_offload", tests, NULL, NULL));
 }

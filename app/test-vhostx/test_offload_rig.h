@@ -80,4 +80,16 @@ rig_ask(uint8_t *buf, const struct guest_ip *ip, uint16_t segsz)
 	return m;
 }
 
+/* The end of a file's tests, of which @a failed failed: no mbuf was lost. @return how many failures that makes. */
+static inline int
+rig_end(int failed)
+{
+	if (rte_mempool_avail_count(rig_pool) != RIG_MBUFS) {
+		print_error("mbufs were lost\n");
+		failed++;
+	}
+	rte_eal_cleanup();
+	return failed;
+}
+
 #endif /* TEST_OFFLOAD_RIG_H */
