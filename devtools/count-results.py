@@ -7,8 +7,9 @@ The file is meson's testlog.json or of JUnit's form.
 """
 
 import json
-import sys
 import xml.etree.ElementTree as ET
+
+import cmdline
 
 
 def meson_results(path):
@@ -30,10 +31,7 @@ def junit_results(path):
 
 def main():
     """Count one file, which its name's ending tells the kind of."""
-    if len(sys.argv) != 2 or sys.argv[1] == "--help":
-        print(__doc__)
-        sys.exit(len(sys.argv) != 2)
-    path = sys.argv[1]
+    path, = cmdline.words(__doc__, 1, 1)
     results = list((junit_results if path.endswith(".xml") else meson_results)(path))
     failed = [name for name, passed in results if not passed]
     print(len(results) - len(failed), len(failed), "\t".join(failed))

@@ -9,8 +9,8 @@ each driver shows against itself as a band around 1.
 import collections
 import csv
 import os
-import sys
 
+import cmdline
 import matplotlib
 
 matplotlib.use("Agg")
@@ -88,11 +88,8 @@ def plot(key, lines, path):
 
 
 def main():
-    if len(sys.argv) not in (3, 4):
-        print(__doc__)
-        sys.exit("--help" not in sys.argv)
-    source, folder = sys.argv[1:3]
-    kind = sys.argv[3] if len(sys.argv) == 4 else "png"
+    source, folder, *kinds = cmdline.words(__doc__, 2, 3)
+    kind = kinds[0] if kinds else "png"
     os.makedirs(folder, exist_ok=True)
     count = 0
     for key, lines in read(source).items():

@@ -8,7 +8,8 @@ the noise is one whose median is under the lower tenth of what both drivers show
 """
 import collections
 import csv
-import sys
+
+import cmdline
 
 RATIOS = ("net_vhost/net_vhostx", "net_vhostx/net_vhost")
 NOISE = ("net_vhostx'/net_vhostx", "net_vhost'/net_vhost")
@@ -43,16 +44,9 @@ def name_of(case):
     return ", ".join(words)
 
 
-def asked_file():
-    """The one argument; without it, or asked for help, the program tells what it is."""
-    if len(sys.argv) != 2 or sys.argv[1] == "--help":
-        print(__doc__)
-        sys.exit(len(sys.argv) != 2)
-    return sys.argv[1]
-
-
 def main():
-    cases = {case: slower(series) for case, series in read(asked_file()).items()
+    path, = cmdline.words(__doc__, 1, 1)
+    cases = {case: slower(series) for case, series in read(path).items()
              if any(name in series for name in RATIOS)}
     if not cases:
         return

@@ -6,7 +6,8 @@
 The file is that of devtools/perf.sh --zero-copy.
 """
 import csv
-import sys
+
+import cmdline
 
 LENT, LINEAR, COPYING, THEIRS = "net_vhostx+dequeue-z", "net_vhostx+linear-bu", "net_vhostx", "net_vhost"
 # (format, bytes): net_vhost's cycles over ours, at least, and what would be good
@@ -86,16 +87,9 @@ def print_two_cores(figures):
               f"{cell(over(lent, theirs), 21, 2)}{TWO_CORES_GOAL:6g}")
 
 
-def asked_file():
-    """The one argument; without it, or asked for help, the program tells what it is."""
-    if len(sys.argv) != 2 or sys.argv[1] == "--help":
-        print(__doc__)
-        sys.exit(len(sys.argv) != 2)
-    return sys.argv[1]
-
-
 def main():
-    figures = Figures(asked_file())
+    path, = cmdline.words(__doc__, 1, 1)
+    figures = Figures(path)
     for label in PLACES:
         print_lent(figures, label)
         print_default(figures, label)
