@@ -114,7 +114,7 @@ reap_all(struct vhostx_zc *zc, struct vhostx_chain *rec)
 	uint32_t n = 0;
 
 	while (vhostx_zc_next_group(zc, &group, &passed))
-		n += vhostx_zc_reap(zc, group, &rec[n], 0);
+		n += vhostx_zc_reap(zc, group, &rec[n], 0, NULL);
 	return n;
 }
 
@@ -298,14 +298,14 @@ test_zerocopy_remembers_longest(void **state)
 
 	/* The clock wraps in between. */
 	give_back(vhostx_zc_lend(bench->zc, &c, region, 1, UINT32_MAX - 10));
-	assert_int_equal(vhostx_zc_reap(bench->zc, 0, rec, 20), 1);
+	assert_int_equal(vhostx_zc_reap(bench->zc, 0, rec, 20, NULL), 1);
 	assert_int_equal(bench->zc->longest, 31);
 	give_back(vhostx_zc_lend(bench->zc, &c, region, 1, 5));
-	assert_int_equal(vhostx_zc_reap(bench->zc, 0, rec, 6), 1);
+	assert_int_equal(vhostx_zc_reap(bench->zc, 0, rec, 6, NULL), 1);
 	assert_int_equal(bench->zc->longest, 31);
 	/* The core that lent it is a little ahead. */
 	give_back(vhostx_zc_lend(bench->zc, &c, region, 1, 9));
-	assert_int_equal(vhostx_zc_reap(bench->zc, 0, rec, 6), 1);
+	assert_int_equal(vhostx_zc_reap(bench->zc, 0, rec, 6, NULL), 1);
 	assert_int_equal(bench->zc->longest, 31);
 }
 
@@ -439,7 +439,7 @@ test_zerocopy_orders_reader_before_guest(void **state)
 			__atomic_store_n(&belt.place[at], lend(bench, at, 0, -1, 1), __ATOMIC_RELEASE);
 			sent++;
 		}
-		back += vhostx_zc_reap(bench->zc, 0, rec, 0);
+		back += vhostx_zc_reap(bench->zc, 0, rec, 0, NULL);
 	}
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(belt.sum, sum);

@@ -23,7 +23,7 @@ vhostx_give_done(const struct vhostx_snapshot *s, struct vhostx_zc *zc)
 
 	for (uint16_t g = 0; g < zc->nr_groups; g++) {
 		const uint16_t n = zc->out_in[g] == 0 ? 0 :
-			vhostx_zc_reap(zc, g, rec, vhostx_zc_now());
+			vhostx_zc_reap(zc, g, rec, vhostx_zc_now(), NULL);
 
 		if (n != 0)
 			ring_return(s, rec, n, false);

@@ -327,6 +327,8 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 	uint16_t n, done;
 
 	*taken = 0;
+	if (zc && s->zc->out != 0)
+		*given += rx_reap(s, b->chain, found);
 	if (found == 0)
 		return 0;
 	n = rx_alloc(q, pkts, found);
@@ -351,9 +353,9 @@ rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_b
 static __rte_always_inline uint16_t
 rx_steps(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb, bool zc)
 {
-	uint32_t given = zc && s->zc->out != 0 ? rx_reap(s, vhostx_zc_now()) : 0;
 	struct vhostx_batch batch;
 	uint16_t want, taken;
+	uint32_t given = 0;
 	uint16_t chains = 0; /* bounds the loop: a guest may send bad chains as fast as they are dropped */
 	uint16_t done = 0;
 
@@ -383,7 +385,7 @@ rx_ring_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_m
 static __rte_noinline void
 rx_discard(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 {
-	const uint32_t given = s->zc != NULL ? rx_reap(s, vhostx_zc_now()) : 0;
+	const uint32_t given = s->zc != NULL ? rx_reap(s, NULL, 0) : 0;
 	struct vhostx_batch batch;
 	const uint16_t n = ring_fetch(s, &batch, STEP, 0, false);
 

@@ -119,10 +119,10 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 }
 
 /*
- * Lines of guests' memory that are asked for at a time: as many as a core waits for at once, some 24 on those where
- * it was tried. More would have to wait for each other before the first of them is needed.
+ * Lines of guests' memory that are asked for ahead: memory takes 350 cycles, and lending one packet some 36. A core
+ * waits for fewer at once, but for half of the packets reaping has begun before.
  */
-#define RX_LINES 24u
+#define RX_LINES 48u
 /* Lines of a buffer that lending reads: the virtio-net header is in front of what is copied, or looked at. */
 #define RX_LINES_COPIED 3u
 #define RX_LINES_SEEN 2u
@@ -474,23 +474,27 @@ rx_looked(struct vhostx_zc *zc, uint16_t passed, uint32_t now)
 /*
  * Complete what came back, in whatever order it did: a split ring's used ring takes any (virtio 1.3, 2.7.8),
  * a packed ring's used descriptor goes into the next used position, whose chain may still be out, and skips as
- * many slots as its own chain had (2.8.6). @return how many chains.
+ * many slots as its own chain had (2.8.6). Meanwhile the @a n_next chains at @a next, which were fetched, begin to come
+ * into the cache: no memory is waited for yet. @return how many chains came back.
  */
 static __rte_noinline uint32_t
-rx_reap(const struct vhostx_snapshot *s, uint32_t now)
+rx_reap(const struct vhostx_snapshot *s, const struct vhostx_chain *next, uint16_t n_next)
 {
+	struct vhostx_zc_ahead ahead = { .next = next, .end = next + n_next };
 	struct vhostx_chain rec[VHOSTX_ZC_GROUP];
 	struct vhostx_zc *zc = s->zc;
 	uint16_t passed = 0, looks = 0;
 	uint32_t given = 0;
 	uint16_t group, n;
+	uint32_t now;
 
 	if (zc->out == 0)
 		return 0;
+	now = vhostx_zc_now();
 	while (looks++ < VHOSTX_ZC_LOOK && vhostx_zc_next_group(zc, &group, &passed)) {
 		const uint32_t entries = zc->out_entries;
 
-		n = vhostx_zc_reap(zc, group, rec, now);
+		n = vhostx_zc_reap(zc, group, rec, now, &ahead);
 		if (n != 0)
 			ring_return(s, rec, n, entries - zc->out_entries == n);
 		given += n;

@@ -283,7 +283,7 @@ vhostx_zc_is_back(struct vhostx_zc *zc)
 {
 	for (uint16_t g = 0; g < zc->nr_groups; g++) {
 		if (zc->out_in[g] != 0)
-			vhostx_zc_reap(zc, g, NULL, vhostx_zc_now());
+			vhostx_zc_reap(zc, g, NULL, vhostx_zc_now(), NULL);
 	}
 	return zc->out == 0;
 }
