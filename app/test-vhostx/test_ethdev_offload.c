@@ -148,6 +148,31 @@ test_ethdev_offload_rx_flags(void **state)
 	}
 }
 
+/* A program that looks at checksums no more is not left with unfinished ones by queues that it set up before. */
+static void
+test_ethdev_regress_offload_configured_anew(void **state)
+{
+	const struct guest_ip ip = { .payload = 100 };
+	const struct rte_eth_conf looks = { .rxmode.offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM }, does_not = { 0 };
+	const uint16_t port = vhost_open(0, &plain);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	uint8_t packet[256];
+	struct rte_mbuf *m;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(rte_eth_dev_stop(port), 0);
+		assert_int_equal(rte_eth_dev_configure(port, 1, 1, i % 2 == 0 ? &looks : &does_not), 0);
+		assert_int_equal(rte_eth_dev_start(port), 0);
+		send_open(f, packet, guest_ip_build(packet, &ip));
+		m = port_receive(port, 0);
+		assert_int_equal(guest_ip_is_right(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len), i % 2);
+		rte_pktmbuf_free(m);
+		assert_int_equal(front_reap(f, 0), 1);
+	}
+	front_free(f);
+}
+
 /* A mbuf that asks for a TCP checksum. */
 static struct rte_mbuf *
 ask(uint16_t l3_len)
@@ -212,6 +237,7 @@ main(void)
 		rig_case(test_ethdev_offload_offers),
 		rig_case(test_ethdev_offload_offers_next_front_end),
 		rig_case(test_ethdev_offload_rx_flags),
+		rig_case(test_ethdev_regress_offload_configured_anew),
 		rig_case(test_ethdev_offload_prepare),
 		rig_case(test_ethdev_offload_tx_falls_back),
 	};

@@ -115,19 +115,6 @@ intr_open(struct vhostx_queue *queue)
 	return 0;
 }
 
-/* What the application has enabled, for the port or for the queue. */
-static void
-set_rx_offloads(struct vhostx_queue *queue, const struct vhostx_args *args, uint64_t offloads)
-{
-	if (offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
-		queue->finish |= VHOSTX_RX_STRIP;
-	if (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
-		queue->finish |= VHOSTX_RX_VERIFY_IP;
-	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
-	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0;
-	queue->offload.tx_flags = args->legacy_ol_flags;
-}
-
 /* Can packets be received into mbufs of this pool? */
 static int
 check_pool(const struct vhostx_port *port, uint16_t id, struct rte_mempool *pool)
@@ -175,7 +162,6 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	queue->rearm = rearm_word(dev->data->port_id);
 	queue->linear = args->linear_buffer;
 	queue->ext = args->ext_buffer;
-	set_rx_offloads(queue, args, dev->data->dev_conf.rxmode.offloads | conf->offloads);
 	queue->deferred = conf->rx_deferred_start;
 	if (dev->data->dev_conf.intr_conf.rxq)
 		ret = intr_open(queue);
@@ -188,6 +174,22 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	dev->data->rx_queues[id] = queue;
 	queue_free(vhostx_port_swap_queue(port_of(dev), 2 * id + 1, queue));
 	return 0;
+}
+
+/* No offload is one of a queue alone: what ethdev passes at setup adds nothing. */
+void
+vhostx_rx_queue_set_offloads(struct rte_eth_dev *dev, uint16_t id)
+{
+	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
+	struct vhostx_queue *queue = dev->data->rx_queues[id];
+
+	if (queue == NULL)
+		return;
+	queue->finish = ((offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) ? VHOSTX_RX_STRIP : 0) |
+		((offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) ? VHOSTX_RX_VERIFY_IP : 0);
+	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
+	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0;
+	queue->offload.tx_flags = port_of(dev)->args.legacy_ol_flags;
 }
 
 int
