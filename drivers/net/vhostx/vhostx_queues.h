@@ -36,7 +36,7 @@ void vhostx_rx_queue_set_offloads(struct rte_eth_dev *dev, uint16_t id);
 
 /**
  * Give the application one file per rx queue to wait on, if it was configured with rx interrupts.
- * @return 0 or -ENOMEM.
+ * @return 0, -ENOMEM, or the -errno of a file that cannot be had.
  */
 int vhostx_intr_setup(struct rte_eth_dev *dev);
 
