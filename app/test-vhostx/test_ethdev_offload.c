@@ -134,10 +134,39 @@ send_open(struct front *f, uint8_t *packet, uint32_t len)
 	front_publish(f, 1);
 }
 
+struct rx_case {
+	struct port_conf conf;
+	bool udp;
+	uint64_t flags;
+};
+
+/* What a packet whose checksum the guest left is received with, and that GOOD is said of right ones alone. */
+static void
+check_rx_flags(const struct rx_case *c)
+{
+	const struct guest_ip ip = { .payload = 100, .udp = c->udp };
+	const uint16_t port = vhost_open(0, &c->conf);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	const uint64_t known = RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK |
+		RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_L4_MASK;
+	uint8_t packet[256];
+	struct rte_mbuf *m;
+
+	send_open(f, packet, guest_ip_build(packet, &ip));
+	m = port_receive(port, 0);
+	assert_int_equal(m->ol_flags & known, c->flags);
+	assert_int_equal(guest_ip_is_right(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len),
+		(c->flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0 &&
+		(c->flags & RTE_MBUF_F_RX_L4_CKSUM_BAD) == 0);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
+}
+
 static void
 test_ethdev_offload_rx_flags(void **state)
 {
-	static const struct { struct port_conf conf; bool udp; uint64_t flags; } cases[] = {
+	static const struct rx_case cases[] = {
 		{ { 0 }, false, RTE_MBUF_F_RX_L4_CKSUM_GOOD },
 		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM }, false, RTE_MBUF_F_RX_L4_CKSUM_NONE },
 		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM }, true, RTE_MBUF_F_RX_L4_CKSUM_GOOD },
@@ -147,27 +176,28 @@ test_ethdev_offload_rx_flags(void **state)
 		{ { .devargs = ",legacy-ol-flags=1" }, true,
 			RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM },
 	};
-	uint8_t packet[256];
 
 	(void)state;
-	for (size_t i = 0; i < RTE_DIM(cases); i++) {
-		const struct guest_ip ip = { .payload = 100, .udp = cases[i].udp };
-		const uint16_t port = vhost_open(0, &cases[i].conf);
-		struct front *f = front_open(0, &(struct front_conf){ 0 });
-		const uint64_t known = RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK |
-			RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_L4_MASK;
-		struct rte_mbuf *m;
+	for (size_t i = 0; i < RTE_DIM(cases); i++)
+		check_rx_flags(&cases[i]);
+}
 
-		send_open(f, packet, guest_ip_build(packet, &ip));
-		m = port_receive(port, 0);
-		assert_int_equal(m->ol_flags & known, cases[i].flags);
-		assert_int_equal(guest_ip_is_right(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len),
-			(cases[i].flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0 &&
-			(cases[i].flags & RTE_MBUF_F_RX_L4_CKSUM_BAD) == 0);
-		rte_pktmbuf_free(m);
-		front_free(f);
-		port_close(port);
-	}
+/* Programs for NICs enable what a NIC has if all of it is there, and send packets on to one as they are. */
+static void
+test_ethdev_regress_offload_all_checksums(void **state)
+{
+	static const uint64_t made = RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	static const uint64_t left = RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	const struct rx_case cases[] = {
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM }, false, made },
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM }, true, made },
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO }, false, left },
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO }, true, left },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(cases); i++)
+		check_rx_flags(&cases[i]);
 }
 
 /* A program that looks at checksums no more is not left with unfinished ones by queues that it set up before. */
@@ -260,6 +290,7 @@ main(void)
 		rig_case(test_ethdev_regress_offload_of_linear_buffers),
 		rig_case(test_ethdev_offload_offers_next_front_end),
 		rig_case(test_ethdev_offload_rx_flags),
+		rig_case(test_ethdev_regress_offload_all_checksums),
 		rig_case(test_ethdev_regress_offload_configured_anew),
 		rig_case(test_ethdev_offload_prepare),
 		rig_case(test_ethdev_offload_tx_falls_back),

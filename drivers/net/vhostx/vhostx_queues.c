@@ -188,6 +188,17 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	return 0;
 }
 
+/*
+ * net_vhost has TCP_CKSUM and UDP_CKSUM without IPV4_CKSUM: who enables them knows that the guest may leave its
+ * checksum to others. Who enables all three does what is done with a NIC, as Open vSwitch does, and sends packets on
+ * as they are; unless it takes long packets too, which are never finished.
+ */
+static bool
+looks_at_l4(uint64_t offloads)
+{
+	return (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) == 0 || (offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0;
+}
+
 /* No offload is one of a queue alone: what ethdev passes at setup adds nothing. */
 void
 vhostx_rx_queue_set_offloads(struct rte_eth_dev *dev, uint16_t id)
@@ -199,8 +210,8 @@ vhostx_rx_queue_set_offloads(struct rte_eth_dev *dev, uint16_t id)
 		return;
 	queue->finish = ((offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) ? VHOSTX_RX_STRIP : 0) |
 		((offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) ? VHOSTX_RX_VERIFY_IP : 0);
-	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
-	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0;
+	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0 && looks_at_l4(offloads);
+	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0 && looks_at_l4(offloads);
 	queue->offload.tx_flags = port_of(dev)->args.legacy_ol_flags;
 }
 
