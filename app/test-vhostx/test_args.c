@@ -72,6 +72,21 @@ test_args_all_keys(void **state)
 	assert_true(args.legacy_ol_flags);
 }
 
+/* What is taken and has no effect is told. */
+static void
+test_args_tso_needs_room(void **state)
+{
+	struct vhostx_args args;
+
+	(void)state;
+	assert_int_equal(parse(&args, "iface=s,linear-buffer=1"), 0);
+	assert_int_equal(parse(&args, "iface=s,tso=1,linear-buffer=1,ext-buffer=1"), 0);
+	assert_int_equal(logcap_count("\n"), 0);
+	assert_int_equal(parse(&args, "iface=s,tso=1,linear-buffer=1"), 0);
+	assert_int_equal(logcap_count("\n"), 1);
+	assert_true(logcap_has("tso=1") && logcap_has("ext-buffer=1"));
+}
+
 static void
 test_args_flags_do_not_mix(void **state)
 {
@@ -360,6 +375,7 @@ main(void)
 		cmocka_unit_test_setup(test_args_defaults, logcap_clear),
 		cmocka_unit_test(test_args_state_dir),
 		cmocka_unit_test(test_args_all_keys),
+		cmocka_unit_test_setup(test_args_tso_needs_room, logcap_clear),
 		cmocka_unit_test(test_args_flags_do_not_mix),
 		cmocka_unit_test(test_args_last_of_equal_keys_wins),
 		cmocka_unit_test(test_args_longer_path_before_shorter),

@@ -281,6 +281,33 @@ test_ethdev_intr_after_restart(void **state)
 	front_free(f);
 }
 
+/* A port that is configured anew may keep the queues that it was set up with. */
+static void
+test_ethdev_regress_intr_configured_later(void **state)
+{
+	const struct rte_eth_conf later = { .intr_conf.rxq = 1 };
+	const uint16_t port = vhost_open(0, &(struct port_conf){ .queues = 2 });
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	unsigned int files = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(rte_eth_dev_stop(port), 0);
+		assert_int_equal(rte_eth_dev_configure(port, 2, 2, &later), 0);
+		assert_int_equal(rte_eth_dev_start(port), 0);
+		intr_add(port, 0);
+		intr_add(port, 1);
+		assert_idle(port);
+		assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
+		assert_true(front_send(f, 0, 64, i));
+		assert_int_equal(intr_sleep(DEADLINE_MS), 0);
+		receive_one(f, port, i);
+		assert_true(i == 0 || count_files() == files);
+		files = count_files();
+	}
+	front_free(f);
+}
+
 static void
 test_ethdev_intr_not_configured(void **state)
 {
@@ -420,6 +447,7 @@ main(void)
 		rig_case(test_ethdev_intr_before_guest),
 		rig_case(test_ethdev_intr_queues_apart),
 		rig_case(test_ethdev_intr_after_restart),
+		rig_case(test_ethdev_regress_intr_configured_later),
 		rig_case(test_ethdev_intr_not_configured),
 		rig_case(test_ethdev_intr_no_wake_up_lost),
 		rig_case(test_ethdev_intr_regress_kick_file_is_emptied),

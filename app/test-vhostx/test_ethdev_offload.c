@@ -46,6 +46,18 @@ test_ethdev_offload_capabilities_legacy(void **state)
 	assert_int_equal(info.tx_offload_capa & TX_OFFLOADS, TX_OFFLOADS);
 }
 
+/* CSUM, all that the guest takes, and @a tso is what a port offers. */
+static void
+check_offer(const struct port_conf *conf, uint32_t tso)
+{
+	const uint16_t port = vhost_open(0, conf);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+
+	assert_int_equal(front_offered(f) & 0x7f83, 0x0783 | tso);
+	front_free(f);
+	port_close(port);
+}
+
 static void
 test_ethdev_offload_offers(void **state)
 {
@@ -59,15 +71,25 @@ test_ethdev_offload_offers(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < RTE_DIM(cases); i++) {
-		const uint16_t port = vhost_open(0, &cases[i].conf);
-		struct front *f = front_open(0, &(struct front_conf){ 0 });
+	for (size_t i = 0; i < RTE_DIM(cases); i++)
+		check_offer(&cases[i].conf, cases[i].tso);
+}
 
-		/* CSUM, and all that the guest takes. */
-		assert_int_equal(front_offered(f) & 0x7f83, 0x0783 | cases[i].tso);
-		front_free(f);
-		port_close(port);
-	}
+/* A long packet would fit no mbuf and be lost, and the guest would send it for ever. */
+static void
+test_ethdev_regress_offload_of_linear_buffers(void **state)
+{
+	static const struct { struct port_conf conf; uint32_t tso; } cases[] = {
+		{ { .devargs = ",tso=1,linear-buffer=1" }, 0 },
+		{ { .devargs = ",linear-buffer=1", .rx_offloads = RTE_ETH_RX_OFFLOAD_TCP_LRO }, 0 },
+		{ { .devargs = ",tso=1,linear-buffer=1,dequeue-zero-copy=1" }, 0 },
+		{ { .devargs = ",tso=1,linear-buffer=1,ext-buffer=1" }, HOST_TSO },
+		{ { .devargs = ",tso=1,ext-buffer=1" }, HOST_TSO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(cases); i++)
+		check_offer(&cases[i].conf, cases[i].tso);
 }
 
 /* Features freeze when a front-end comes: what an application changes is for the next one. */
@@ -112,10 +134,39 @@ send_open(struct front *f, uint8_t *packet, uint32_t len)
 	front_publish(f, 1);
 }
 
+struct rx_case {
+	struct port_conf conf;
+	bool udp;
+	uint64_t flags;
+};
+
+/* What a packet whose checksum the guest left is received with, and that GOOD is said of right ones alone. */
+static void
+check_rx_flags(const struct rx_case *c)
+{
+	const struct guest_ip ip = { .payload = 100, .udp = c->udp };
+	const uint16_t port = vhost_open(0, &c->conf);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	const uint64_t known = RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK |
+		RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_L4_MASK;
+	uint8_t packet[256];
+	struct rte_mbuf *m;
+
+	send_open(f, packet, guest_ip_build(packet, &ip));
+	m = port_receive(port, 0);
+	assert_int_equal(m->ol_flags & known, c->flags);
+	assert_int_equal(guest_ip_is_right(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len),
+		(c->flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0 &&
+		(c->flags & RTE_MBUF_F_RX_L4_CKSUM_BAD) == 0);
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
+}
+
 static void
 test_ethdev_offload_rx_flags(void **state)
 {
-	static const struct { struct port_conf conf; bool udp; uint64_t flags; } cases[] = {
+	static const struct rx_case cases[] = {
 		{ { 0 }, false, RTE_MBUF_F_RX_L4_CKSUM_GOOD },
 		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM }, false, RTE_MBUF_F_RX_L4_CKSUM_NONE },
 		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM }, true, RTE_MBUF_F_RX_L4_CKSUM_GOOD },
@@ -125,27 +176,53 @@ test_ethdev_offload_rx_flags(void **state)
 		{ { .devargs = ",legacy-ol-flags=1" }, true,
 			RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM },
 	};
-	uint8_t packet[256];
 
 	(void)state;
-	for (size_t i = 0; i < RTE_DIM(cases); i++) {
-		const struct guest_ip ip = { .payload = 100, .udp = cases[i].udp };
-		const uint16_t port = vhost_open(0, &cases[i].conf);
-		struct front *f = front_open(0, &(struct front_conf){ 0 });
-		const uint64_t known = RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK |
-			RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_L4_MASK;
-		struct rte_mbuf *m;
+	for (size_t i = 0; i < RTE_DIM(cases); i++)
+		check_rx_flags(&cases[i]);
+}
 
+/* Programs for NICs enable what a NIC has if all of it is there, and send packets on to one as they are. */
+static void
+test_ethdev_regress_offload_all_checksums(void **state)
+{
+	static const uint64_t made = RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	static const uint64_t left = RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	const struct rx_case cases[] = {
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM }, false, made },
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM }, true, made },
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO }, false, left },
+		{ { .rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO }, true, left },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(cases); i++)
+		check_rx_flags(&cases[i]);
+}
+
+/* A program that looks at checksums no more is not left with unfinished ones by queues that it set up before. */
+static void
+test_ethdev_regress_offload_configured_anew(void **state)
+{
+	const struct guest_ip ip = { .payload = 100 };
+	const struct rte_eth_conf looks = { .rxmode.offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM }, does_not = { 0 };
+	const uint16_t port = vhost_open(0, &plain);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	uint8_t packet[256];
+	struct rte_mbuf *m;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(rte_eth_dev_stop(port), 0);
+		assert_int_equal(rte_eth_dev_configure(port, 1, 1, i % 2 == 0 ? &looks : &does_not), 0);
+		assert_int_equal(rte_eth_dev_start(port), 0);
 		send_open(f, packet, guest_ip_build(packet, &ip));
 		m = port_receive(port, 0);
-		assert_int_equal(m->ol_flags & known, cases[i].flags);
-		assert_int_equal(guest_ip_is_right(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len),
-			(cases[i].flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0 &&
-			(cases[i].flags & RTE_MBUF_F_RX_L4_CKSUM_BAD) == 0);
+		assert_int_equal(guest_ip_is_right(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len), i % 2);
 		rte_pktmbuf_free(m);
-		front_free(f);
-		port_close(port);
+		assert_int_equal(front_reap(f, 0), 1);
 	}
+	front_free(f);
 }
 
 /* A mbuf that asks for a TCP checksum. */
@@ -210,8 +287,11 @@ main(void)
 		rig_case(test_ethdev_offload_capabilities),
 		rig_case(test_ethdev_offload_capabilities_legacy),
 		rig_case(test_ethdev_offload_offers),
+		rig_case(test_ethdev_regress_offload_of_linear_buffers),
 		rig_case(test_ethdev_offload_offers_next_front_end),
 		rig_case(test_ethdev_offload_rx_flags),
+		rig_case(test_ethdev_regress_offload_all_checksums),
+		rig_case(test_ethdev_regress_offload_configured_anew),
 		rig_case(test_ethdev_offload_prepare),
 		rig_case(test_ethdev_offload_tx_falls_back),
 	};

@@ -122,6 +122,31 @@ test_ethdev_vlan_strip_at_run_time(void **state)
 	front_free(f);
 }
 
+/* Offloads are the port's: what it is configured with counts when it starts, though its queues stay as they are. */
+static void
+test_ethdev_regress_vlan_strip_configured_anew(void **state)
+{
+	const uint16_t port = vhost_open(0, &with_strip);
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	uint8_t frame[100];
+
+	(void)state;
+	make_tagged(frame, sizeof(frame), 1);
+	for (int i = 0; i < 4; i++) {
+		const struct rte_eth_conf conf = { .rxmode.offloads = i % 2 == 0 ? 0 : RTE_ETH_RX_OFFLOAD_VLAN_STRIP };
+
+		assert_int_equal(rte_eth_dev_stop(port), 0);
+		assert_int_equal(rte_eth_dev_configure(port, 1, 1, &conf), 0);
+		assert_int_equal(rte_eth_dev_start(port), 0);
+		front_send_bytes(f, 0, frame, sizeof(frame));
+		if (i % 2 == 0)
+			assert_as_sent(port_receive(port, 0), frame, sizeof(frame));
+		else
+			assert_stripped(port_receive(port, 0), frame, sizeof(frame));
+	}
+	front_free(f);
+}
+
 /* --- insert ----------------------------------------------------------------------------------------- */
 
 static void
@@ -382,6 +407,7 @@ main(void)
 		rig_case(test_ethdev_vlan_strip),
 		rig_case(test_ethdev_vlan_strip_leaves),
 		rig_case(test_ethdev_vlan_strip_at_run_time),
+		rig_case(test_ethdev_regress_vlan_strip_configured_anew),
 		rig_case(test_ethdev_vlan_insert),
 		rig_case(test_ethdev_vlan_insert_shared),
 		rig_case(test_ethdev_vlan_insert_segments),

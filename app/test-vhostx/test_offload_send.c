@@ -213,7 +213,7 @@ static void
 test_offload_prepare_refuses_other_offloads(void **state)
 {
 	static const uint64_t others[] = { RTE_MBUF_F_TX_QINQ, RTE_MBUF_F_TX_OUTER_IP_CKSUM,
-		RTE_MBUF_F_TX_TUNNEL_VXLAN, RTE_MBUF_F_TX_MACSEC, RTE_MBUF_F_TX_IEEE1588_TMST };
+		RTE_MBUF_F_TX_OUTER_UDP_CKSUM, RTE_MBUF_F_TX_MACSEC, RTE_MBUF_F_TX_IEEE1588_TMST };
 	struct rte_mbuf *m = app_packet(&rig_ip[0], 0, rig_ip_cuts[0]);
 	const uint64_t flags = m->ol_flags;
 
@@ -227,6 +227,37 @@ test_offload_prepare_refuses_other_offloads(void **state)
 	assert_int_equal(vhostx_offload_prepare(m), -ENOTSUP);
 	m->ol_flags = RTE_MBUF_F_TX_VLAN;
 	assert_int_equal(vhostx_offload_prepare(m), 0);
+	rte_pktmbuf_free(m);
+}
+
+/*
+ * A program that parses tunnels tells of them, though it makes the sums of the outer headers itself. Those of the inner
+ * ones may be asked for if the lengths are from the beginning of the packet on.
+ */
+static void
+test_offload_regress_prepare_takes_told_tunnels(void **state)
+{
+	static const uint64_t told[] = { RTE_MBUF_F_TX_OUTER_IPV4, RTE_MBUF_F_TX_OUTER_IPV6,
+		RTE_MBUF_F_TX_TUNNEL_VXLAN, RTE_MBUF_F_TX_TUNNEL_GRE | RTE_MBUF_F_TX_OUTER_IPV4,
+		RTE_MBUF_F_TX_TUNNEL_UDP | RTE_MBUF_F_TX_IPV6 };
+	struct rte_mbuf *m = app_packet(&rig_ip[0], 0, rig_ip_cuts[0]);
+	const uint64_t flags = m->ol_flags;
+
+	(void)state;
+	for (size_t i = 0; i < RIG_NR(told); i++) {
+		m->outer_l2_len = 0;
+		m->ol_flags = flags | told[i];
+		assert_int_equal(vhostx_offload_prepare(m), 0);
+		m->outer_l2_len = 14;
+		assert_int_equal(vhostx_offload_prepare(m), -ENOTSUP);
+		m->ol_flags = told[i];
+		assert_int_equal(vhostx_offload_prepare(m), 0);
+	}
+	rte_pktmbuf_free(m);
+	m = app_packet(&rig_ip[0], 10, rig_ip_cuts[0]);
+	assert_int_equal(vhostx_offload_prepare(m), 0);
+	m->ol_flags |= RTE_MBUF_F_TX_TUNNEL_VXLAN;
+	assert_int_equal(vhostx_offload_prepare(m), -ENOTSUP);
 	rte_pktmbuf_free(m);
 }
 
@@ -379,6 +410,7 @@ main(void)
 		cmocka_unit_test(test_offload_send_sets_length_of_long_packets),
 		cmocka_unit_test(test_offload_send_refuses_wrong_lengths),
 		cmocka_unit_test(test_offload_prepare_refuses_other_offloads),
+		cmocka_unit_test(test_offload_regress_prepare_takes_told_tunnels),
 		cmocka_unit_test(test_offload_segments_only_where_it_must),
 		cmocka_unit_test(test_offload_segments_are_right),
 		cmocka_unit_test(test_offload_segments_of_the_longest),

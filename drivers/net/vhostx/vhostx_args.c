@@ -417,6 +417,9 @@ args_check_whole(const struct vhostx_args *args, const char *name)
 			"memory that is lent out must be here; remove one of them");
 		return -EINVAL;
 	}
+	if (args->tso && vhostx_args_one_mbuf(args))
+		VHOSTX_LOG(WARNING, name, "tso=1 has no effect with linear-buffer=1, for long packets fit no mbuf; "
+			"give ext-buffer=1 too");
 	return args_check_postcopy(args, name);
 }
 

@@ -75,10 +75,17 @@ struct vhostx_args {
 	struct vhostx_sock_perm perm; /**< of the socket's file; default: the process's own */
 };
 
+/** Must every received packet fit one mbuf of the application's pool? */
+static inline bool
+vhostx_args_one_mbuf(const struct vhostx_args *args)
+{
+	return args->linear_buffer && !args->ext_buffer;
+}
+
 /**
  * Parse and check @a str ("key=value,..."), the arguments of port @a name.
  *
- * Every error writes one log line with the key, the value and what is allowed.
+ * Every error writes one log line with the key, the value and what is allowed; so does tso=1 where it has no effect.
  *
  * @return 0; -EINVAL (unknown key, wrong value, no iface, iface under /dev/vduse); -ENAMETOOLONG
  *   (iface longer than a UNIX socket address holds); -ENOMEM.

@@ -60,8 +60,11 @@ start_queues(struct rte_eth_dev *dev)
 {
 	struct rte_eth_dev_data *data = dev->data;
 
-	for (uint16_t i = 0; i < data->nb_rx_queues; i++)
+	for (uint16_t i = 0; i < data->nb_rx_queues; i++) {
+		/* The port may be configured anew, and its queues not be set up again. */
+		vhostx_rx_queue_set_offloads(dev, i);
 		start_queue(data->rx_queues[i], &data->rx_queue_state[i]);
+	}
 	for (uint16_t i = 0; i < data->nb_tx_queues; i++)
 		start_queue(data->tx_queues[i], &data->tx_queue_state[i]);
 }
@@ -133,21 +136,10 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 static int
 vlan_offload_set(struct rte_eth_dev *dev, int mask)
 {
-	const bool strip = (dev->data->dev_conf.rxmode.offloads &
-		RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0;
-
 	if (!(mask & RTE_ETH_VLAN_STRIP_MASK))
 		return 0;
-	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
-		struct vhostx_queue *queue = dev->data->rx_queues[i];
-
-		if (queue == NULL)
-			continue;
-		if (strip)
-			queue->finish |= VHOSTX_RX_STRIP;
-		else
-			queue->finish &= ~VHOSTX_RX_STRIP;
-	}
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		vhostx_rx_queue_set_offloads(dev, i);
 	return 0;
 }
 

@@ -51,13 +51,15 @@
 
 /*
  * A packet that somebody keeps must not delay those after it: buffers of a zero-copy port come back in any
- * order.
+ * order. A long packet that has to fit one mbuf would be lost each time that it is sent.
  */
 uint64_t
 vhostx_offer(const struct vhostx_args *args, bool tso)
 {
-	uint64_t features = tso ? OFFER_ALWAYS | OFFER_TSO : OFFER_ALWAYS;
+	uint64_t features = OFFER_ALWAYS;
 
+	if (tso && !vhostx_args_one_mbuf(args))
+		features |= OFFER_TSO;
 	if (args->iommu_support)
 		features |= RTE_BIT64(VHOSTX_F_ACCESS_PLATFORM);
 	return args->dequeue_zero_copy ? features & ~RTE_BIT64(VIRTIO_F_IN_ORDER) : features;

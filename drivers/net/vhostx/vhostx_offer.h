@@ -9,7 +9,10 @@
 
 #include "vhostx_port.h"
 
-/** What a port with these arguments offers; @a tso: guests may send packets that are to be segmented. */
+/**
+ * What a port with these arguments offers; @a tso: guests may send packets that are to be segmented, if the port has
+ * room for them.
+ */
 uint64_t vhostx_offer(const struct vhostx_args *args, bool tso);
 
 /** A front-end came: settle what it is offered. Port mutex held, as for the others. */

@@ -29,14 +29,22 @@ port_of(const struct rte_eth_dev *dev)
 /* --- set up and release ---------------------------------------------------------------------------- */
 
 static void
-queue_free(struct vhostx_queue *queue)
+intr_close(struct vhostx_queue *queue)
 {
-	if (queue == NULL)
-		return;
 	if (queue->epfd >= 0)
 		close(queue->epfd);
 	if (queue->evfd >= 0)
 		close(queue->evfd);
+	queue->epfd = -1;
+	queue->evfd = -1;
+}
+
+static void
+queue_free(struct vhostx_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	intr_close(queue);
 	if (queue->watched != NULL)
 		vhostx_map_put(queue->watched);
 	rte_free(queue);
@@ -101,31 +109,24 @@ rearm_word(uint16_t port_id)
 	return word;
 }
 
-/* What an application with rx interrupts waits on: our own signal, and the guest's kick later. */
+/* What an application with rx interrupts waits on, unless it is there: our own signal, and the guest's kick later. */
 static int
-intr_open(struct vhostx_queue *queue)
+intr_open(const struct vhostx_port *port, struct vhostx_queue *queue)
 {
 	struct epoll_event event = { .events = EPOLLIN };
+	int ret;
 
+	if (queue->epfd >= 0)
+		return 0;
 	queue->epfd = epoll_create1(EPOLL_CLOEXEC);
 	queue->evfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (queue->epfd < 0 || queue->evfd < 0 ||
-			epoll_ctl(queue->epfd, EPOLL_CTL_ADD, queue->evfd, &event) != 0)
-		return -errno;
-	return 0;
-}
-
-/* What the application has enabled, for the port or for the queue. */
-static void
-set_rx_offloads(struct vhostx_queue *queue, const struct vhostx_args *args, uint64_t offloads)
-{
-	if (offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
-		queue->finish |= VHOSTX_RX_STRIP;
-	if (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
-		queue->finish |= VHOSTX_RX_VERIFY_IP;
-	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
-	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0;
-	queue->offload.tx_flags = args->legacy_ol_flags;
+	if (queue->epfd >= 0 && queue->evfd >= 0 &&
+			epoll_ctl(queue->epfd, EPOLL_CTL_ADD, queue->evfd, &event) == 0)
+		return 0;
+	ret = -errno;
+	VHOSTX_LOG(ERR, port->name, "rx queue %u: no file for interrupts: %s", queue->queue_id, strerror(-ret));
+	intr_close(queue);
+	return ret;
 }
 
 /* Can packets be received into mbufs of this pool? */
@@ -175,19 +176,43 @@ vhostx_rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t nb_desc __r
 	queue->rearm = rearm_word(dev->data->port_id);
 	queue->linear = args->linear_buffer;
 	queue->ext = args->ext_buffer;
-	set_rx_offloads(queue, args, dev->data->dev_conf.rxmode.offloads | conf->offloads);
 	queue->deferred = conf->rx_deferred_start;
 	if (dev->data->dev_conf.intr_conf.rxq)
-		ret = intr_open(queue);
+		ret = intr_open(port_of(dev), queue);
 	if (ret != 0) {
-		VHOSTX_LOG(ERR, port_of(dev)->name, "rx queue %u: no file for interrupts: %s", id,
-			strerror(-ret));
 		queue_free(queue);
 		return ret;
 	}
 	dev->data->rx_queues[id] = queue;
 	queue_free(vhostx_port_swap_queue(port_of(dev), 2 * id + 1, queue));
 	return 0;
+}
+
+/*
+ * net_vhost has TCP_CKSUM and UDP_CKSUM without IPV4_CKSUM: who enables them knows that the guest may leave its
+ * checksum to others. Who enables all three does what is done with a NIC, as Open vSwitch does, and sends packets on
+ * as they are; unless it takes long packets too, which are never finished.
+ */
+static bool
+looks_at_l4(uint64_t offloads)
+{
+	return (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) == 0 || (offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0;
+}
+
+/* No offload is one of a queue alone: what ethdev passes at setup adds nothing. */
+void
+vhostx_rx_queue_set_offloads(struct rte_eth_dev *dev, uint16_t id)
+{
+	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
+	struct vhostx_queue *queue = dev->data->rx_queues[id];
+
+	if (queue == NULL)
+		return;
+	queue->finish = ((offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) ? VHOSTX_RX_STRIP : 0) |
+		((offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) ? VHOSTX_RX_VERIFY_IP : 0);
+	queue->offload.keep_tcp = (offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0 && looks_at_l4(offloads);
+	queue->offload.keep_udp = (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM) != 0 && looks_at_l4(offloads);
+	queue->offload.tx_flags = port_of(dev)->args.legacy_ol_flags;
 }
 
 int
@@ -375,23 +400,34 @@ vhostx_get_monitor_addr(void *rx_queue, struct rte_power_monitor_cond *cond)
 	return 0;
 }
 
+/* A queue that was set up before the port was configured with interrupts has no file yet. */
+static int
+intr_fill_queue(struct rte_eth_dev *dev, struct rte_intr_handle *handle, uint16_t id)
+{
+	struct vhostx_queue *queue = dev->data->rx_queues[id];
+	const int ret = intr_open(port_of(dev), queue);
+
+	if (ret != 0)
+		return ret;
+	return rte_intr_vec_list_index_set(handle, id, RTE_INTR_VEC_RXTX_OFFSET + id) != 0 ||
+		rte_intr_efds_index_set(handle, id, queue->epfd) != 0 ? -ENOMEM : 0;
+}
+
 static int
 intr_fill(struct rte_eth_dev *dev, struct rte_intr_handle *handle)
 {
 	const uint16_t nr = dev->data->nb_rx_queues;
+	int ret = 0;
 
 	/* The counter of an epoll file has no bytes to read. */
 	if (rte_intr_type_set(handle, RTE_INTR_HANDLE_VDEV) != 0 ||
 			rte_intr_efd_counter_size_set(handle, 0) != 0 ||
 			rte_intr_vec_list_alloc(handle, "vhostx", nr) != 0)
 		return -ENOMEM;
-	for (uint16_t i = 0; i < nr; i++) {
-		const struct vhostx_queue *queue = dev->data->rx_queues[i];
-
-		if (rte_intr_vec_list_index_set(handle, i, RTE_INTR_VEC_RXTX_OFFSET + i) != 0 ||
-				rte_intr_efds_index_set(handle, i, queue->epfd) != 0)
-			return -ENOMEM;
-	}
+	for (uint16_t i = 0; i < nr && ret == 0; i++)
+		ret = intr_fill_queue(dev, handle, i);
+	if (ret != 0)
+		return ret;
 	return rte_intr_nb_efd_set(handle, nr) != 0 || rte_intr_max_intr_set(handle, nr + 1) != 0 ?
 		-ENOMEM : 0;
 }

@@ -31,9 +31,12 @@ uint32_t vhostx_rx_queue_count(void *queue);
 int vhostx_rx_descriptor_status(void *queue, uint16_t offset);
 int vhostx_tx_descriptor_status(void *queue, uint16_t offset);
 
+/** Have an rx queue, if it is set up, do the offloads that the port is configured with, from the next burst on. */
+void vhostx_rx_queue_set_offloads(struct rte_eth_dev *dev, uint16_t id);
+
 /**
  * Give the application one file per rx queue to wait on, if it was configured with rx interrupts.
- * @return 0 or -ENOMEM.
+ * @return 0, -ENOMEM, or the -errno of a file that cannot be had.
  */
 int vhostx_intr_setup(struct rte_eth_dev *dev);
 

@@ -551,11 +551,14 @@ vhostx_offload_send(const struct vhostx_offload *o, uint8_t *headers,
 		vhostx_offload_set_csum(o, headers, body, bytes, features, hdr);
 }
 
+/* Flags that tell what a packet is, and ask for nothing. */
+#define OFFLOAD_TUNNEL (RTE_MBUF_F_TX_TUNNEL_MASK | RTE_MBUF_F_TX_OUTER_IPV4 | RTE_MBUF_F_TX_OUTER_IPV6)
+#define OFFLOAD_TOLD (RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | OFFLOAD_TUNNEL)
+
 int
 vhostx_offload_prepare(const struct rte_mbuf *m)
 {
-	const uint64_t others = RTE_MBUF_F_TX_OFFLOAD_MASK & ~(VHOSTX_TX_OFFLOADS | RTE_MBUF_F_TX_VLAN |
-		RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
+	const uint64_t others = RTE_MBUF_F_TX_OFFLOAD_MASK & ~(VHOSTX_TX_OFFLOADS | RTE_MBUF_F_TX_VLAN | OFFLOAD_TOLD);
 	struct vhostx_offload o;
 
 	if ((m->ol_flags & others) != 0 ||
@@ -563,5 +566,9 @@ vhostx_offload_prepare(const struct rte_mbuf *m)
 		return -ENOTSUP;
 	if ((m->ol_flags & VHOSTX_TX_OFFLOADS) == 0)
 		return 0;
+	/* Behind outer lengths l2_len does not begin where the packet does; segments have outer headers too. */
+	if ((m->ol_flags & OFFLOAD_TUNNEL) != 0 && (m->outer_l2_len + m->outer_l3_len != 0 ||
+			(m->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)) != 0))
+		return -ENOTSUP;
 	return request_flags(m, &o) ? 0 : -EINVAL;
 }

@@ -124,8 +124,8 @@ void vhostx_offload_send(const struct vhostx_offload *o, uint8_t *headers,
 /**
  * rte_eth_tx_prepare(): a burst makes all checksums anew from the headers and needs nothing in the packet,
  * so this only checks.
- * @return 0; -ENOTSUP: an offload that no port of this driver has; -EINVAL: lengths that do not fit the
- *   packet.
+ * @return 0, also for a packet that is only told to be in a tunnel; -ENOTSUP: an offload that no port of this driver
+ *   has; -EINVAL: lengths that do not fit the packet.
  */
 int vhostx_offload_prepare(const struct rte_mbuf *m);
 
