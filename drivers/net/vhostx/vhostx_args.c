@@ -423,7 +423,7 @@ args_check_whole(const struct vhostx_args *args, const char *name)
 	return args_check_postcopy(args, name);
 }
 
-/* The pairs are walked in order, so the last of equal keys wins, as in net_vhost. */
+/* The pairs are walked in order, so the last of equal keys wins. */
 int
 vhostx_args_parse(struct vhostx_args *args, const char *name, const char *str)
 {
