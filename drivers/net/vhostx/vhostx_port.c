@@ -151,18 +151,18 @@ static void
 ops_send_rarp(void *ctx, const uint8_t *mac)
 {
 	const struct vhostx_port *port = ctx;
-	const struct rte_eth_dev_data *data = rte_eth_devices[port->port_id].data;
+	struct vhostx_queue *queue = port->ring[1].queue;
 	struct rte_ether_addr addr;
 
 	memcpy(&addr, mac, sizeof(addr));
-	if (data->nb_rx_queues == 0 || data->rx_queues[0] == NULL) {
+	if (queue == NULL) {
 		VHOSTX_LOG(WARNING, port->name, "the guest " RTE_ETHER_ADDR_PRT_FMT " cannot be announced: "
 			"the application has no rx queue", RTE_ETHER_ADDR_BYTES(&addr));
 		return;
 	}
 	VHOSTX_LOG(INFO, port->name, "the guest " RTE_ETHER_ADDR_PRT_FMT " is announced by RARP",
 		RTE_ETHER_ADDR_BYTES(&addr));
-	vhostx_rarp_ask(data->rx_queues[0], &addr);
+	vhostx_rarp_ask(queue, &addr);
 }
 
 static int
