@@ -57,26 +57,44 @@ port_has_changed(struct vhostx_port *port)
 	return changed;
 }
 
+static bool
+event_take_link(struct vhostx_port *port)
+{
+	bool link;
+
+	pthread_mutex_lock(&port->lock);
+	link = port->link_event && !port->closed;
+	port->link_event = false;
+	port->event = false;
+	pthread_mutex_unlock(&port->lock);
+	return link;
+}
+
+/* Asked after the callbacks of the link, which may have closed the port: its id is nobody's then, or another one's. */
+static bool
+event_has_queues(struct vhostx_port *port)
+{
+	bool queues;
+
+	pthread_mutex_lock(&port->lock);
+	queues = !port->closed && port_has_news(port);
+	pthread_mutex_unlock(&port->lock);
+	return queues;
+}
+
 static void
 event_deliver(void *arg)
 {
 	struct vhostx_port *port = arg;
 	struct rte_eth_dev *dev;
-	bool link, queue;
 
 	/* Pairs with the release in event_schedule(): EAL's alarms order it too, but do not promise it. */
 	if (!__atomic_load_n(&port->event, __ATOMIC_ACQUIRE))
 		return;
-	pthread_mutex_lock(&port->lock);
 	dev = &rte_eth_devices[port->port_id];
-	link = port->link_event && !port->closed;
-	queue = !port->closed && port_has_news(port);
-	port->link_event = false;
-	port->event = false;
-	pthread_mutex_unlock(&port->lock);
-	if (link)
+	if (event_take_link(port))
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
-	if (queue)
+	if (event_has_queues(port))
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_QUEUE_STATE, NULL);
 	vhostx_port_put(port);
 }
