@@ -25,6 +25,7 @@ struct seen {
 	void (*act)(struct seen *, uint16_t port); /* what a link callback does besides; NULL: nothing */
 	uint16_t other;                /* port that act works on */
 	uint32_t acted;                /* atomic */
+	bool let_go;                   /* act waits no more; atomic */
 };
 
 static uint32_t
@@ -259,6 +260,41 @@ test_ethdev_regress_event_of_closed_port(void **state)
 	forget_seen(&seen, port);
 }
 
+/* As for a lock that whoever closes the port holds; not for ever, so that a failure is seen. */
+static void
+act_wait(struct seen *seen, uint16_t port)
+{
+	const uint64_t end = now_ms() + DEADLINE_MS / 3;
+
+	(void)port;
+	__atomic_fetch_add(&seen->acted, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&seen->let_go, __ATOMIC_ACQUIRE) && now_ms() < end)
+		sched_yield();
+}
+
+static void
+test_ethdev_regress_close_while_callback_waits(void **state)
+{
+	static struct seen seen = { .act = act_wait };
+	const uint16_t port = open_seen(&seen, &(struct port_conf){ .lsc = true });
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	uint32_t queues;
+
+	(void)state;
+	wait_until(get(&seen.acted) == 1);
+	queues = get(&seen.queues);
+	assert_int_equal(rte_eth_dev_stop(port), 0);
+	assert_int_equal(rte_eth_dev_close(port), 0);
+	assert_int_equal(get(&seen.links), 0);
+	__atomic_store_n(&seen.let_go, true, __ATOMIC_RELEASE);
+	wait_until(get(&seen.links) == 1);
+	front_free(f);
+	assert_int_equal(rte_vdev_uninit("net_vhostx0"), 0);
+	/* Nor was it told of its queues then. */
+	forget_seen(&seen, vhost_open(0, &(struct port_conf){ 0 }));
+	assert_int_equal(get(&seen.queues), queues);
+}
+
 /* --- queues ----------------------------------------------------------------------------------------- */
 
 /* Do the callbacks know of exactly these pairs? */
@@ -375,6 +411,7 @@ main(void)
 		rig_case(test_ethdev_callback_may_close_other_port),
 		rig_case(test_ethdev_callback_may_close_own_port),
 		rig_case(test_ethdev_regress_event_of_closed_port),
+		rig_case(test_ethdev_regress_close_while_callback_waits),
 		rig_case(test_ethdev_queue_events),
 		rig_case(test_ethdev_queue_events_that_cancel_out),
 		rig_case(test_ethdev_regress_queue_events_without_end),
