@@ -282,9 +282,9 @@ port_update_node(struct vhostx_port *port)
 void
 vhostx_port_resume(struct vhostx_port *port, uint16_t idx)
 {
-	if (!port->be.vring[idx].started || port->be.unacked)
-		return;
-	ops_resume(port, idx);
+	if (port->be.vring[idx].started && !port->be.unacked)
+		ops_resume(port, idx);
+	/* Other rings may have been taken from their queues to come here. */
 	port_update(port);
 }
 
