@@ -451,7 +451,9 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	return 0;
 
 delete_wake:
-	/* The loop's reference is given back later, and frees the port: only then nothing is left to do. */
+	/* The loop's references are given back later, and the last frees the port: only then nothing is left to do. */
+	vhostx_loop_del(port->zc.timer);
+	vhostx_iommu_close(port);
 	vhostx_backend_fini(&port->be);
 	vhostx_loop_del(port->wake);
 	vhostx_port_put(port);
