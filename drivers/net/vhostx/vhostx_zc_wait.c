@@ -142,10 +142,9 @@ zc_leave(struct vhostx_port *port, const struct vhostx_msg *msg)
 bool
 vhostx_zc_defer(struct vhostx_port *port, struct vhostx_msg *msg)
 {
-	const char *why;
 	bool waits = false;
 
-	if (port->zc.timer == NULL || vhostx_msg_check(msg, &why) != 0)
+	if (port->zc.timer == NULL || !vhostx_backend_serves(&port->be, msg))
 		return false;
 	port->zc.msg = *msg;
 	if (zc_leave(port, msg))
