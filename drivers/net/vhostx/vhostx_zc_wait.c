@@ -44,8 +44,10 @@ zc_takes_away(const struct vhostx_msg *msg, const struct vhostx_mem *mem, uint32
 {
 	const struct vhostx_msg_region *r = &msg->payload.mem_reg.region;
 
+	/* As vhostx_mem_remove() has it: a region that is not there is refused, one that came twice stays. */
 	if (msg->header.request == VHOSTX_REM_MEM_REG)
-		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size;
+		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size && r->uva == mem->uva[i] &&
+			mem->adds[i] == 1;
 	if (msg->header.request != VHOSTX_SET_MEM_TABLE)
 		return false;
 	for (uint32_t k = 0; k < msg->payload.memory.nr && k < VHOSTX_MSG_FDS; k++) {
