@@ -17,6 +17,7 @@ struct seen {
 	uint32_t links;                /* link events */
 	uint32_t ups;                  /* of those, with the link up */
 	bool elsewhere;                /* one did not come on the interrupt thread */
+	bool gone;                     /* one was of a port that is closed */
 	bool idle;                     /* nobody asks which queues */
 	uint32_t queues;               /* queue-state events; atomic */
 	uint32_t changes;              /* atomic: queue events that were taken */
@@ -24,6 +25,7 @@ struct seen {
 	void (*act)(struct seen *, uint16_t port); /* what a link callback does besides; NULL: nothing */
 	uint16_t other;                /* port that act works on */
 	uint32_t acted;                /* atomic */
+	bool let_go;                   /* act waits no more; atomic */
 };
 
 static uint32_t
@@ -59,6 +61,8 @@ on_queue(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
 	(void)ret;
 	if (!rte_thread_is_intr())
 		seen->elsewhere = true;
+	if (!rte_eth_dev_is_valid_port(port))
+		seen->gone = true;
 	while (!seen->idle && rte_eth_vhostx_get_queue_event(port, &event) == 0) {
 		__atomic_store_n(&seen->on[event.queue_id][event.rx], event.enable, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&seen->changes, 1, __ATOMIC_RELEASE);
@@ -86,6 +90,7 @@ forget_seen(struct seen *seen, uint16_t port)
 	wait_until(rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, on_link, seen) == 0);
 	wait_until(rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_QUEUE_STATE, on_queue, seen) == 0);
 	assert_false(seen->elsewhere);
+	assert_false(seen->gone);
 }
 
 static void
@@ -234,6 +239,62 @@ test_ethdev_callback_may_close_own_port(void **state)
 	forget_seen(&seen, vhost_open(0, &(struct port_conf){ 0 }));
 }
 
+/* What the callback of the link closed has no queues to tell of. */
+static void
+test_ethdev_regress_event_of_closed_port(void **state)
+{
+	static struct seen seen = { .act = act_close_own };
+	const uint16_t port = open_seen(&seen, &(struct port_conf){ .lsc = true });
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+
+	(void)state;
+	wait_until(get(&seen.links) == 1);
+	front_free(f);
+	assert_int_equal(rte_vdev_uninit("net_vhostx0"), 0);
+	/* Of the next port of this id an event comes after all those of this one. */
+	seen.act = NULL;
+	assert_int_equal(vhost_open(0, &(struct port_conf){ .lsc = true }), port);
+	f = front_open(0, &(struct front_conf){ 0 });
+	wait_until(get(&seen.links) == 2);
+	front_free(f);
+	forget_seen(&seen, port);
+}
+
+/* As for a lock that whoever closes the port holds; not for ever, so that a failure is seen. */
+static void
+act_wait(struct seen *seen, uint16_t port)
+{
+	const uint64_t end = now_ms() + DEADLINE_MS / 3;
+
+	(void)port;
+	__atomic_fetch_add(&seen->acted, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&seen->let_go, __ATOMIC_ACQUIRE) && now_ms() < end)
+		sched_yield();
+}
+
+static void
+test_ethdev_regress_close_while_callback_waits(void **state)
+{
+	static struct seen seen = { .act = act_wait };
+	const uint16_t port = open_seen(&seen, &(struct port_conf){ .lsc = true });
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	uint32_t queues;
+
+	(void)state;
+	wait_until(get(&seen.acted) == 1);
+	queues = get(&seen.queues);
+	assert_int_equal(rte_eth_dev_stop(port), 0);
+	assert_int_equal(rte_eth_dev_close(port), 0);
+	assert_int_equal(get(&seen.links), 0);
+	__atomic_store_n(&seen.let_go, true, __ATOMIC_RELEASE);
+	wait_until(get(&seen.links) == 1);
+	front_free(f);
+	assert_int_equal(rte_vdev_uninit("net_vhostx0"), 0);
+	/* Nor was it told of its queues then. */
+	forget_seen(&seen, vhost_open(0, &(struct port_conf){ 0 }));
+	assert_int_equal(get(&seen.queues), queues);
+}
+
 /* --- queues ----------------------------------------------------------------------------------------- */
 
 /* Do the callbacks know of exactly these pairs? */
@@ -349,6 +410,8 @@ main(void)
 		rig_case(test_ethdev_callback_may_call_ethdev),
 		rig_case(test_ethdev_callback_may_close_other_port),
 		rig_case(test_ethdev_callback_may_close_own_port),
+		rig_case(test_ethdev_regress_event_of_closed_port),
+		rig_case(test_ethdev_regress_close_while_callback_waits),
 		rig_case(test_ethdev_queue_events),
 		rig_case(test_ethdev_queue_events_that_cancel_out),
 		rig_case(test_ethdev_regress_queue_events_without_end),

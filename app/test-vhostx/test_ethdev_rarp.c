@@ -3,6 +3,7 @@
  *
  * SEND_RARP: a guest that moved here is announced once, among the packets that it sends.
  */
+#include <ethdev_driver.h>
 #include <rte_arp.h>
 #include <rte_interrupts.h>
 
@@ -123,6 +124,28 @@ test_ethdev_rarp_wakes_sleepers(void **state)
 	port_close(port);
 }
 
+/* ethdev changes and frees its arrays of queues when it likes, while a guest moves here as well. */
+static void
+test_ethdev_regress_rarp_in_ethdevs_array(void **state)
+{
+	void **nowhere = (void **)(uintptr_t)16;
+	const uint16_t port = vhost_open(0, &(struct port_conf){ 0 });
+	struct rte_eth_dev_data *data = rte_eth_devices[port].data;
+	struct front *f = front_open(0, &(struct front_conf){ 0 });
+	void **rx = data->rx_queues;
+
+	(void)state;
+	data->rx_queues = nowhere;
+	ask(f, &guest);
+	data->rx_queues = rx;
+	rarp_check(port_receive(port, 0), port, &guest);
+	/* Nobody polls any queue: the guest's other messages are served as ever. */
+	assert_int_equal(rte_eth_dev_stop(port), 0);
+	assert_int_equal(rte_eth_dev_configure(port, 0, 1, &(struct rte_eth_conf){ 0 }), 0);
+	ask(f, &guest);
+	front_free(f);
+}
+
 int
 main(void)
 {
@@ -130,6 +153,7 @@ main(void)
 		rig_case(test_ethdev_rarp_once),
 		rig_case(test_ethdev_rarp_comes_first),
 		rig_case(test_ethdev_rarp_wakes_sleepers),
+		rig_case(test_ethdev_regress_rarp_in_ethdevs_array),
 	};
 
 	return rig_main(tests);

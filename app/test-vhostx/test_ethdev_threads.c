@@ -131,6 +131,28 @@ test_ethdev_monitor_meets_the_end_of_a_port(void **state)
 	again_end(&monitor);
 }
 
+/* Does a thread wait for the mutex, which is ours? Only glibc itself knows. */
+static bool
+is_wanted(const pthread_mutex_t *mutex)
+{
+	return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) > 1;
+}
+
+/* The control thread has come for a question that is to be asked again when the port ends. */
+static void
+test_ethdev_regress_question_meets_the_end_of_a_port(void **state)
+{
+	const uint16_t port = vhost_open(0, &(struct port_conf){ .devargs = ",iommu-support=1" });
+	struct vhostx_port *p = vhostx_ports_lock(port);
+
+	(void)state;
+	vhostx_loop_arm(p->iommu.timer, 0);
+	wait_until(is_wanted(&p->lock));
+	vhostx_iommu_close(p);
+	vhostx_ports_unlock(p);
+	port_close(port);
+}
+
 int
 main(void)
 {
@@ -138,6 +160,7 @@ main(void)
 		rig_case(test_ethdev_arrays_of_queues_are_ethdevs),
 		rig_case(test_ethdev_queues_come_and_go_under_guests),
 		rig_case(test_ethdev_monitor_meets_the_end_of_a_port),
+		rig_case(test_ethdev_regress_question_meets_the_end_of_a_port),
 	};
 
 	return rig_main(tests);

@@ -294,6 +294,33 @@ test_ethdev_zc_ring_of_another_size(void **state)
 	for_each_format(check_shape);
 }
 
+/* A request that was not agreed on is refused, and ends nothing. */
+static void
+check_refused(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = front_open(0, conf);
+	struct rte_mbuf *m = pass_lent(f, port, 1);
+	const uint64_t start = now_ms(), status = 0;
+
+	front_sendmsg(f, VHOSTX_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
+	front_do_u64(f, VHOSTX_SET_PROTOCOL_FEATURES, front_reply(f) & ~RTE_BIT64(VHOSTX_PROTOCOL_F_STATUS), -1);
+	front_sendmsg(f, VHOSTX_SET_STATUS, &status, sizeof(status), NULL, 0);
+	assert_int_equal(front_reply(f), 1);
+	assert_true(now_ms() - start < 399);
+	rte_pktmbuf_free(pass_lent(f, port, 2));
+	rte_pktmbuf_free(m);
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_regress_refused_end(void **state)
+{
+	(void)state;
+	for_each_format(check_refused);
+}
+
 int
 main(void)
 {
@@ -306,6 +333,7 @@ main(void)
 		rig_case(test_ethdev_zc_no_other_port_waits),
 		rig_case(test_ethdev_zc_copies_after_many_restarts),
 		rig_case(test_ethdev_zc_ring_of_another_size),
+		rig_case(test_ethdev_zc_regress_refused_end),
 	};
 
 	return rig_main(tests);

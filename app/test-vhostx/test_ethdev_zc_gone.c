@@ -112,6 +112,33 @@ test_ethdev_zc_memory_leaves(void **state)
 	for_each_format(check_memory);
 }
 
+/* A region that is not there is refused; none is lent from less for that. */
+static void
+check_no_such_region(const struct front_conf *conf)
+{
+	const uint16_t port = vhost_open(0, &patient);
+	struct front *f = open_with_second(conf);
+	struct rte_mbuf *m = pass_second(f, port, 3);
+	const struct guest_region *r = &f->mem.region[1];
+	const struct vhostx_msg_mem_reg reg = { .region = { r->gpa, r->size, r->uva + 4096, r->mmap_offset } };
+	const uint64_t start = now_ms();
+
+	front_sendmsg(f, VHOSTX_REM_MEM_REG, &reg, sizeof(reg), NULL, 0);
+	assert_int_equal(front_reply(f), 1);
+	assert_true(now_ms() - start < 399);
+	rte_pktmbuf_free(m);
+	rte_pktmbuf_free(pass_second(f, port, 4));
+	front_free(f);
+	port_close(port);
+}
+
+static void
+test_ethdev_zc_regress_no_such_region(void **state)
+{
+	(void)state;
+	for_each_format(check_no_such_region);
+}
+
 /* What may happen while a message with files waits. */
 enum meanwhile { NOTHING, GONE, CLOSED };
 
@@ -364,6 +391,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_case(test_ethdev_zc_memory_leaves),
+		rig_case(test_ethdev_zc_regress_no_such_region),
 		rig_case(test_ethdev_zc_closes_files_that_waited),
 		rig_case(test_ethdev_zc_outlives_connection),
 		rig_case(test_ethdev_zc_reconnects_within_deadline),

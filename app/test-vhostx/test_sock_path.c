@@ -3,6 +3,9 @@
  *
  * A port's socket as a server: what stands in its place, and what it leaves behind.
  */
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 
 #include "sock_rig.h"
@@ -288,6 +291,71 @@ test_sock_path_regress_permissions_through_link(void **state)
 	unlink(victim_path());
 }
 
+/* Somebody else who wants the path. */
+struct rival {
+	struct vhostx_sock_path file;
+	pthread_t thread;
+	int ret;
+	bool done; /* atomic */
+};
+
+static struct rival rival;
+
+static void *
+rival_run(void *arg)
+{
+	rival.ret = vhostx_sock_path_listen(&rival.file, o->path, NULL);
+	__atomic_store_n(&rival.done, true, __ATOMIC_RELEASE);
+	return arg;
+}
+
+/* He comes when the file is there and nobody listens yet, and has some time for what he must not do. */
+static void
+meet_rival(const char *path)
+{
+	const uint64_t end = now_ms() + 50;
+
+	(void)path;
+	after_bind = NULL;
+	assert_int_equal(pthread_create(&rival.thread, NULL, rival_run, NULL), 0);
+	while (!__atomic_load_n(&rival.done, __ATOMIC_ACQUIRE) && now_ms() < end)
+		sched_yield();
+}
+
+static void
+test_sock_path_regress_two_at_one_time(void **state)
+{
+	struct vhostx_sock_path file;
+	struct stat st;
+
+	(void)state;
+	close(front_listen(o->path));
+	after_bind = meet_rival;
+	assert_int_equal(vhostx_sock_path_listen(&file, o->path, NULL), 0);
+	pthread_join(rival.thread, NULL);
+	assert_int_equal(rival.ret, -EADDRINUSE);
+	/* Who was first is the one who is found there. */
+	assert_int_equal(lstat(o->path, &st), 0);
+	assert_int_equal(st.st_ino, file.ino);
+	close(front_connect(o->path));
+	vhostx_sock_path_close(&file);
+}
+
+/* Whoever may read the folder can lock it for as long as he likes. */
+static void
+test_sock_path_folder_that_another_keeps(void **state)
+{
+	struct vhostx_sock_path file;
+	const int fd = open(rig_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(vhostx_sock_path_listen(&file, o->path, NULL), 0);
+	close(front_connect(o->path));
+	vhostx_sock_path_close(&file);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -308,6 +376,8 @@ main(void)
 		SOCK_TEST(test_sock_path_file_gone),
 		SOCK_TEST(test_sock_path_permissions),
 		SOCK_TEST(test_sock_path_regress_permissions_through_link),
+		SOCK_TEST(test_sock_path_regress_two_at_one_time),
+		SOCK_TEST(test_sock_path_folder_that_another_keeps),
 	};
 
 	return cmocka_run_group_tests(tests, rig_start, rig_stop);

@@ -4,6 +4,7 @@
 
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from frontend import DIRECT, INDIRECT, Frontend, Memory, Msg, Protocol, crossing
 from frontend.host import Host, Traffic
 from frontend.memory import HUGE, PAGE
 from frontend.postcopy import PostCopy
+from testpmd import wait_until
 
 pytestmark = pytest.mark.vhostx_only
 
@@ -180,6 +182,32 @@ def test_postcopy_ring_waits_for_its_pages_apart(host, memory, packed):
         with host.frontend(0, packed=packed) as other:
             other.echo(0, frames(100))
         move.guest.stop_vring(1)
+        move.guest.disconnect()
+    host.check(port=1)
+
+
+def threads(pid):
+    """Names of a process's threads."""
+    return [comm.read_text().strip() for comm in Path(f"/proc/{pid}/task").glob("*/comm")]
+
+
+@formats
+def test_postcopy_ring_stopped_before_its_pages_stops_no_other(host, memory, packed):
+    """The pages of a ring come that runs no more. Nothing is said of the other one, which goes on."""
+    with Move(host, memory, packed=packed) as move:
+        guest = move.begin().guest
+        move.copy.share(guest.conn)
+        guest.enable(1, True)
+        guest.start_vring(1)
+        guest.flush(0)
+        move.copy.mute()
+        move.start_untouched(0)
+        move.copy.wait_fault()
+        guest.stop_vring(0)
+        move.copy.send_all()
+        wait_until(lambda: "vhostx-fetch" not in threads(host.pmd.pid), 5, "the end of the fetch")
+        guest.send_burst(0, frames(WAITING, 2000))
+        guest.flush(0, timeout=2)
         move.guest.disconnect()
     host.check(port=1)
 

@@ -4,14 +4,21 @@
  * Link and queue-state events.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include <ethdev_driver.h>
 #include <rte_alarm.h>
+#include <rte_interrupts.h>
 
+#include "mem/clock.h"
 #include "rte_eth_vhostx.h"
 #include "vhostx_event.h"
 #include "vhostx_log.h"
 #include "vhostx_ports.h"
+
+/* How long who closes a port waits for its callbacks, and how often that looks. */
+#define EVENT_WAIT_US 1000000u
+#define EVENT_LOOK_US 100u
 
 static bool
 ring_up(const struct vhostx_port_ring *r)
@@ -57,27 +64,55 @@ port_has_changed(struct vhostx_port *port)
 	return changed;
 }
 
+static bool
+event_take_link(struct vhostx_port *port)
+{
+	bool link;
+
+	pthread_mutex_lock(&port->lock);
+	link = port->link_event && !port->closed;
+	port->link_event = false;
+	port->event = false;
+	port->telling = true;
+	pthread_mutex_unlock(&port->lock);
+	return link;
+}
+
+/* Asked after the callbacks of the link, which may have closed the port: its id is nobody's then, or another one's. */
+static bool
+event_has_queues(struct vhostx_port *port)
+{
+	bool queues;
+
+	pthread_mutex_lock(&port->lock);
+	queues = !port->closed && port_has_news(port);
+	pthread_mutex_unlock(&port->lock);
+	return queues;
+}
+
+static void
+event_end(struct vhostx_port *port)
+{
+	pthread_mutex_lock(&port->lock);
+	port->telling = false;
+	pthread_mutex_unlock(&port->lock);
+}
+
 static void
 event_deliver(void *arg)
 {
 	struct vhostx_port *port = arg;
 	struct rte_eth_dev *dev;
-	bool link, queue;
 
 	/* Pairs with the release in event_schedule(): EAL's alarms order it too, but do not promise it. */
 	if (!__atomic_load_n(&port->event, __ATOMIC_ACQUIRE))
 		return;
-	pthread_mutex_lock(&port->lock);
 	dev = &rte_eth_devices[port->port_id];
-	link = port->link_event && !port->closed;
-	queue = !port->closed && port_has_news(port);
-	port->link_event = false;
-	port->event = false;
-	pthread_mutex_unlock(&port->lock);
-	if (link)
+	if (event_take_link(port))
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
-	if (queue)
+	if (event_has_queues(port))
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_QUEUE_STATE, NULL);
+	event_end(port);
 	vhostx_port_put(port);
 }
 
@@ -112,10 +147,44 @@ vhostx_event_update(struct vhostx_port *port)
 		event_schedule(port);
 }
 
+static bool
+event_is_told(struct vhostx_port *port)
+{
+	bool told;
+
+	pthread_mutex_lock(&port->lock);
+	told = !port->telling;
+	pthread_mutex_unlock(&port->lock);
+	return told;
+}
+
+/*
+ * A callback may wait for a lock of the application's that is held while the port is closed: neither would ever go on.
+ * @return whether none runs, or this is one.
+ */
+static bool
+event_await_told(struct vhostx_port *port)
+{
+	const uint64_t start = vhostx_now_us();
+
+	while (!rte_thread_is_intr() && !event_is_told(port)) {
+		if (vhostx_now_us() - start >= EVENT_WAIT_US)
+			return false;
+		usleep(EVENT_LOOK_US);
+	}
+	return true;
+}
+
 void
 vhostx_event_cancel(struct vhostx_port *port)
 {
-	/* One that is being delivered has a reference of its own and sees that the port is closed. */
+	/* What is scheduled has a reference of its own, and sees that the port is closed. */
+	if (!event_await_told(port)) {
+		VHOSTX_LOG(WARNING, port->name, "the port is closed under a callback that does not return: "
+			"hold no lock that it takes when you close a port");
+		return;
+	}
+	/* The EAL waits for one that has begun: it finds nothing to tell. */
 	if (rte_eal_alarm_cancel(event_deliver, port) > 0)
 		vhostx_port_put(port);
 }

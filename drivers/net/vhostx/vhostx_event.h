@@ -12,7 +12,10 @@
 /** Compare link and ring states with what was told last, and schedule events. Port mutex held. */
 void vhostx_event_update(struct vhostx_port *port);
 
-/** No events any more: after this none is scheduled. No lock held; may be called from a callback. */
+/**
+ * No events any more, of a port that is closed: after this none is scheduled. Waits for a callback that runs, a second
+ * at most. No lock held; may be called from a callback.
+ */
 void vhostx_event_cancel(struct vhostx_port *port);
 
 #endif /* VHOSTX_EVENT_H */

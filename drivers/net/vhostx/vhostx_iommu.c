@@ -241,9 +241,8 @@ iommu_repeat(struct vhostx_port *port, uint16_t idx, struct waiting *w)
 
 /* Forget what was asked for so long ago that it is to be asked for again. */
 static void
-iommu_again(void *arg)
+iommu_look(struct vhostx_port *port)
 {
-	struct vhostx_port *port = arg;
 	const uint32_t wait_us = RTE_MAX(port->iommu.wait_us, IOMMU_WAIT_US);
 	/* Only more is to be sent. */
 	const bool early = port->iommu.wait_us < IOMMU_WAIT_US;
@@ -253,8 +252,7 @@ iommu_again(void *arg)
 		.some = early,
 	};
 
-	pthread_mutex_lock(&port->lock);
-	for (uint16_t i = 0; !port->closed && i < port->be.nr_vrings; i++) {
+	for (uint16_t i = 0; i < port->be.nr_vrings; i++) {
 		iommu_repeat(port, i, &w);
 		if (!early && iommu_forget_old(&port->ring[i].ring.iommu))
 			w.some = true;
@@ -265,8 +263,18 @@ iommu_again(void *arg)
 		iommu_arm(port, wait_us);
 	else
 		port->iommu.wait_us = 0;
-	if (!port->closed)
-		vhostx_iommu_update(port);
+	vhostx_iommu_update(port);
+}
+
+static void
+iommu_again(void *arg)
+{
+	struct vhostx_port *port = arg;
+
+	pthread_mutex_lock(&port->lock);
+	/* The port may have been closed while this was on its way here. */
+	if (port->iommu.timer != NULL)
+		iommu_look(port);
 	pthread_mutex_unlock(&port->lock);
 }
 

@@ -151,18 +151,18 @@ static void
 ops_send_rarp(void *ctx, const uint8_t *mac)
 {
 	const struct vhostx_port *port = ctx;
-	const struct rte_eth_dev_data *data = rte_eth_devices[port->port_id].data;
+	struct vhostx_queue *queue = port->ring[1].queue;
 	struct rte_ether_addr addr;
 
 	memcpy(&addr, mac, sizeof(addr));
-	if (data->nb_rx_queues == 0 || data->rx_queues[0] == NULL) {
+	if (queue == NULL) {
 		VHOSTX_LOG(WARNING, port->name, "the guest " RTE_ETHER_ADDR_PRT_FMT " cannot be announced: "
 			"the application has no rx queue", RTE_ETHER_ADDR_BYTES(&addr));
 		return;
 	}
 	VHOSTX_LOG(INFO, port->name, "the guest " RTE_ETHER_ADDR_PRT_FMT " is announced by RARP",
 		RTE_ETHER_ADDR_BYTES(&addr));
-	vhostx_rarp_ask(data->rx_queues[0], &addr);
+	vhostx_rarp_ask(queue, &addr);
 }
 
 static int
@@ -282,9 +282,9 @@ port_update_node(struct vhostx_port *port)
 void
 vhostx_port_resume(struct vhostx_port *port, uint16_t idx)
 {
-	if (!port->be.vring[idx].started || port->be.unacked)
-		return;
-	ops_resume(port, idx);
+	if (port->be.vring[idx].started && !port->be.unacked)
+		ops_resume(port, idx);
+	/* Other rings may have been taken from their queues to come here. */
 	port_update(port);
 }
 
@@ -451,7 +451,9 @@ vhostx_port_create(struct rte_eth_dev *dev, const struct vhostx_args *args, stru
 	return 0;
 
 delete_wake:
-	/* The loop's reference is given back later, and frees the port: only then nothing is left to do. */
+	/* The loop's references are given back later, and the last frees the port: only then nothing is left to do. */
+	vhostx_loop_del(port->zc.timer);
+	vhostx_iommu_close(port);
 	vhostx_backend_fini(&port->be);
 	vhostx_loop_del(port->wake);
 	vhostx_port_put(port);

@@ -58,6 +58,7 @@ struct vhostx_port {
 	bool closed;
 	bool leaving;                  /**< queues were asked to leave their rings, and not all were seen to have left */
 	bool event;                    /**< an alarm for events is set */
+	bool telling;                  /**< callbacks of the application are called */
 	bool link_event;               /**< the link changed and that was not told yet */
 	bool warned;                   /**< of rings that nobody polls, since the front-end came */
 	uint16_t unpolled;             /**< rings that the guest transmits on and nobody polls */

@@ -44,8 +44,10 @@ zc_takes_away(const struct vhostx_msg *msg, const struct vhostx_mem *mem, uint32
 {
 	const struct vhostx_msg_region *r = &msg->payload.mem_reg.region;
 
+	/* As vhostx_mem_remove() has it: a region that is not there is refused, one that came twice stays. */
 	if (msg->header.request == VHOSTX_REM_MEM_REG)
-		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size;
+		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size && r->uva == mem->uva[i] &&
+			mem->adds[i] == 1;
 	if (msg->header.request != VHOSTX_SET_MEM_TABLE)
 		return false;
 	for (uint32_t k = 0; k < msg->payload.memory.nr && k < VHOSTX_MSG_FDS; k++) {
@@ -142,10 +144,9 @@ zc_leave(struct vhostx_port *port, const struct vhostx_msg *msg)
 bool
 vhostx_zc_defer(struct vhostx_port *port, struct vhostx_msg *msg)
 {
-	const char *why;
 	bool waits = false;
 
-	if (port->zc.timer == NULL || vhostx_msg_check(msg, &why) != 0)
+	if (port->zc.timer == NULL || !vhostx_backend_serves(&port->be, msg))
 		return false;
 	port->zc.msg = *msg;
 	if (zc_leave(port, msg))

@@ -394,6 +394,15 @@ backend_has_protocol_feature(const struct vhostx_backend *be, unsigned int bit)
 	return (be->protocol_features & RTE_BIT64(bit)) != 0;
 }
 
+bool
+vhostx_backend_serves(const struct vhostx_backend *be, const struct vhostx_msg *msg)
+{
+	const int feature = vhostx_msg_protocol_feature(msg->header.request);
+	const char *why;
+
+	return vhostx_msg_check(msg, &why) == 0 && (feature < 0 || backend_has_protocol_feature(be, feature));
+}
+
 /* Check and handle. @return 0; -EPROTO if malformed; another -errno if refused. */
 static int
 backend_dispatch(struct backend_call *call)

@@ -145,6 +145,9 @@ enum vhostx_verdict {
 int vhostx_backend_init(struct vhostx_backend *be, const char *name, uint64_t offered,
 	uint16_t nr_vrings, const struct vhostx_backend_ops *ops, void *ctx);
 
+/** Will the message be handled, as far as its form tells and what was agreed? What it says may still be refused. */
+bool vhostx_backend_serves(const struct vhostx_backend *be, const struct vhostx_msg *msg);
+
 /**
  * Handle one message: check it, change the state, pausing and resuming the rings that it concerns.
  * Files that are kept are taken out of @a msg, the others stay for vhostx_msg_close_fds().

@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,7 +15,12 @@
 
 #include <rte_string_fns.h>
 
+#include "../mem/clock.h"
 #include "sock_path.h"
+
+/** How long a folder that another one has is waited for, and how often that looks. */
+#define PATH_WAIT_US 1000000u
+#define PATH_LOOK_US 500u
 
 /** Fill in the address of @a path. @return 0 or -ENAMETOOLONG. */
 static int
@@ -142,40 +149,72 @@ path_permit(int held, const struct vhostx_sock_perm *perm)
 	return 0;
 }
 
+/**
+ * Have the folder of @a path for oneself. Between bind() and listen() a socket does not answer, and a stale one does not
+ * either: of two processes that start at one time, one would remove the other's file. Whoever may read a folder can keep
+ * it, so it is not waited for without end.
+ * @return a descriptor to be closed; or -1: it cannot be had.
+ */
+static int
+path_lock(const char *path)
+{
+	const uint64_t start = vhostx_now_us();
+	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int fd;
+
+	if (rte_strscpy(copy, path, sizeof(copy)) < 0)
+		return -1;
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) &&
+			vhostx_now_us() - start < PATH_WAIT_US)
+		usleep(PATH_LOOK_US);
+	return fd;
+}
+
+/** Make @a fd listen on @a path. @return 0 or -errno; @a st is of the file then. */
+static int
+path_listen(int fd, const char *path, const struct vhostx_sock_perm *perm, struct stat *st)
+{
+	int held, ret;
+
+	ret = path_claim(fd, path);
+	if (ret < 0)
+		return ret;
+	held = path_hold(path, st);
+	if (held < 0)
+		return held;
+	ret = path_permit(held, perm);
+	close(held);
+	if (ret == 0 && listen(fd, SOMAXCONN) < 0)
+		ret = -errno;
+	if (ret < 0)
+		unlink(path);
+	return ret;
+}
+
 int
 vhostx_sock_path_listen(struct vhostx_sock_path *file, const char *path,
 	const struct vhostx_sock_perm *perm)
 {
 	struct stat st;
-	int fd, held, ret;
+	int fd, lock, ret;
 
 	*file = (struct vhostx_sock_path){ .path = path, .fd = -1 };
 	fd = path_socket();
 	if (fd < 0)
 		return fd;
-	ret = path_claim(fd, path);
-	if (ret < 0)
-		goto close_fd;
-	held = path_hold(path, &st);
-	ret = held;
-	if (ret < 0)
-		goto close_fd;
-	ret = path_permit(held, perm);
-	close(held);
-	if (ret == 0 && listen(fd, SOMAXCONN) < 0)
-		ret = -errno;
+	lock = path_lock(path);
+	ret = path_listen(fd, path, perm, &st);
+	if (lock >= 0)
+		close(lock);
 	if (ret < 0) {
-		unlink(path);
-		goto close_fd;
+		close(fd);
+		return ret;
 	}
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
 	file->fd = fd;
 	return 0;
-
-close_fd:
-	close(fd);
-	return ret;
 }
 
 void

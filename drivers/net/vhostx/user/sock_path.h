@@ -33,7 +33,8 @@ int vhostx_sock_path_dial(const char *path);
 
 /**
  * Listen on @a path and fill @a file; a socket file on which nobody listens is replaced. The file has
- * the permissions @a perm (may be NULL) before anybody can connect; nobody else's file gets them.
+ * the permissions @a perm (may be NULL) before anybody can connect; nobody else's file gets them. Waits for another
+ * one, of this process or not, that does the same in this folder, a second at most.
  * @return 0; -EADDRINUSE (somebody listens there); -EEXIST (not a socket); -ENAMETOOLONG; or that of
  *   socket, bind, listen, connect, chown, chmod. On error @a file says that nobody listens.
  */
