@@ -400,17 +400,17 @@ vhostx_get_monitor_addr(void *rx_queue, struct rte_power_monitor_cond *cond)
 	return 0;
 }
 
-/* A queue that was set up before the port was configured with interrupts has no file yet. */
+/* A queue that was set up before the port was configured with interrupts has no file yet; one that was not, never. */
 static int
 intr_fill_queue(struct rte_eth_dev *dev, struct rte_intr_handle *handle, uint16_t id)
 {
 	struct vhostx_queue *queue = dev->data->rx_queues[id];
-	const int ret = intr_open(port_of(dev), queue);
+	const int ret = queue == NULL ? 0 : intr_open(port_of(dev), queue);
 
 	if (ret != 0)
 		return ret;
 	return rte_intr_vec_list_index_set(handle, id, RTE_INTR_VEC_RXTX_OFFSET + id) != 0 ||
-		rte_intr_efds_index_set(handle, id, queue->epfd) != 0 ? -ENOMEM : 0;
+		rte_intr_efds_index_set(handle, id, queue == NULL ? -1 : queue->epfd) != 0 ? -ENOMEM : 0;
 }
 
 static int
