@@ -187,6 +187,45 @@ test_ring_zc_linear_copies_runts(void **state)
 	drop_table(rig);
 }
 
+/* Offer a frame that the ring stops at: the index is too far ahead, or its chain has no end. */
+static void
+send_fatal(struct rig *rig)
+{
+	struct guest_desc d;
+
+	rig_send(rig, 2, 60);
+	guest_ring_publish(&rig->ring);
+	if (rig->v.format == GUEST_SPLIT) {
+		guest_ring_poke_avail_idx(&rig->ring, rig->v.base + rig->v.size + 2);
+		return;
+	}
+	for (uint16_t i = 0; i < rig->v.size; i++) {
+		d = guest_ring_peek(&rig->ring, i);
+		d.flags |= GUEST_DESC_NEXT;
+		guest_ring_poke(&rig->ring, i, &d);
+	}
+}
+
+/* What came back is the guest's again, and it is called for it, even if its ring stops in the same burst. */
+static void
+test_ring_zc_ring_that_stops_returns(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+	int id;
+
+	use_table(rig, 512, 100, false);
+	guest_ring_calls(&rig->ring, true);
+	id = pass_one(rig, 1, LONG, &m);
+	send_fatal(rig);
+	rig_assert_mbuf(m, LONG, 1);
+	poll_nothing(rig);
+	assert_true(rig->cursors.fault != VHOSTX_NO_CAUSE);
+	rig_assert_returned(rig, id);
+	assert_int_equal(rig_signals(rig->callfd), 1);
+	drop_table(rig);
+}
+
 /* Nothing is lent while too much of earlier lives is out. */
 static void
 test_ring_zc_copies_while_held(void **state)
@@ -210,6 +249,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_copies_id_past_the_ring, is_roomy_packed),
 	RIG_CASE(test_ring_zc_burst_ends_at_limit, some),
 	RIG_CASE(test_ring_zc_linear_copies_runts, some),
+	RIG_CASE(test_ring_zc_ring_that_stops_returns, any_order),
 	RIG_CASE(test_ring_zc_copies_while_held, some),
 };
 
