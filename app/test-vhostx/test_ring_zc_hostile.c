@@ -187,6 +187,67 @@ test_ring_zc_linear_copies_runts(void **state)
 	drop_table(rig);
 }
 
+/*
+ * While something is out the chains of a burst are looked at one by one: no byte behind the end of memory, where the
+ * shortest frames are, and a header alone is no packet.
+ */
+static void
+test_ring_zc_takes_shortest_at_end_of_memory(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *kept, *m;
+
+	use_table(rig, 512, 100, false);
+	pass_one(rig, 0, LONG, &kept);
+	for (uint32_t len = 0; len < 8; len++) {
+		const uint64_t gpa = RIG_HIGH - rig->v.hdr_len - len;
+		const int id = rig_send_from(rig, 1, gpa, len);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), len != 0);
+		if (len != 0)
+			rig_assert_mbuf(m, len, 1);
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
+	assert_int_equal(rig->queue.count.packets, 8);
+	rig_assert_mbuf(kept, LONG, 0);
+	drop_table(rig);
+}
+
+/* The longest that one segment can be. */
+static void
+test_ring_zc_linear_lends_up_to_16_bits(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, 70000);
+	struct rte_mbuf *m;
+
+	rig->queue.linear = true;
+	use_table(rig, 512, 100, true);
+	for (uint32_t len = UINT16_MAX - 1; len <= UINT16_MAX + 2; len++) {
+		const int id = rig_send_from(rig, 1, gpa, len);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), len <= UINT16_MAX);
+		if (len <= UINT16_MAX) {
+			assert_int_equal(m->data_len, len);
+			assert_true(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), len, 1, 0));
+			rte_pktmbuf_free(m);
+			poll_nothing(rig);
+		}
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 2);
+	drop_table(rig);
+}
+
+static bool
+is_some_direct(const struct rig_variant *v)
+{
+	return some(v) && v->layout == RIG_DIRECT;
+}
+
 /* Offer a frame that the ring stops at: the index is too far ahead, or its chain has no end. */
 static void
 send_fatal(struct rig *rig)
@@ -249,6 +310,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_copies_id_past_the_ring, is_roomy_packed),
 	RIG_CASE(test_ring_zc_burst_ends_at_limit, some),
 	RIG_CASE(test_ring_zc_linear_copies_runts, some),
+	RIG_CASE(test_ring_zc_takes_shortest_at_end_of_memory, some),
+	RIG_CASE(test_ring_zc_linear_lends_up_to_16_bits, is_some_direct),
 	RIG_CASE(test_ring_zc_ring_that_stops_returns, any_order),
 	RIG_CASE(test_ring_zc_copies_while_held, some),
 };
