@@ -139,6 +139,77 @@ test_ring_zc_lends_what_flags_tell(void **state)
 	drop_table(rig);
 }
 
+/* What is left to do to a packet: flags tell the application, or it is done, in a copy; @a lent: flags do. */
+static void
+check_told(struct rig *rig, const struct guest_ip *ip, bool gso, bool linear, bool lent)
+{
+	/* The guest's header has to be in one piece to be looked at. */
+	const bool is_told = lent && rig->v.layout == RIG_DIRECT;
+	struct rte_mbuf *m;
+
+	memset(rig->queue.count.zc, 0, sizeof(rig->queue.count.zc));
+	rig->queue.linear = linear;
+	use_table(rig, 60, 100, linear);
+	assert_true(pass_open(rig, ip, gso ? ip->ipv6 ? 4 : 1 : 0, &m));
+	assert_int_equal(is_lent(rig, m), is_told);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_OFFLOAD], !is_told);
+	assert_true(rig->queue.offload.keep_tcp || gso || guest_ip_is_right(rig_bytes(m), m->pkt_len) == !lent);
+	rte_pktmbuf_free(m);
+	poll_nothing(rig);
+	assert_int_equal(guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }), 1);
+	drop_table(rig);
+}
+
+static void
+test_ring_zc_lends_if_application_is_told(void **state)
+{
+	static const struct {
+		bool keep_tcp, keep_udp, tx_flags, gso, linear, lent;
+	} told[] = {
+		{ .keep_tcp = true, .keep_udp = true, .lent = true },
+		{ .keep_tcp = true },
+		{ .keep_udp = true },
+		{ .tx_flags = true, .lent = true },
+		{ .gso = true, .lent = true },
+		{ .gso = true, .linear = true },
+		{ .keep_tcp = true, .keep_udp = true, .linear = true },
+	};
+	const struct guest_ip ip = { .payload = 1000 };
+	struct rig *rig = *state;
+
+	rig->snap.offloads = RIG_OFFLOADS;
+	rig->snap.hdr_mask = 0xffff;
+	rig->queue.offload = rig_conf();
+	for (uint32_t i = 0; i < RIG_NR(told); i++) {
+		rig->queue.offload.keep_tcp = told[i].keep_tcp;
+		rig->queue.offload.keep_udp = told[i].keep_udp;
+		rig->queue.offload.tx_flags = told[i].tx_flags;
+		check_told(rig, &ip, told[i].gso, told[i].linear, told[i].lent);
+	}
+}
+
+/* The checksum may have to be begun, in a TCP header that is in the copy whole. */
+static void
+test_ring_zc_copies_what_is_open_behind_header(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->snap.offloads = RIG_OFFLOADS;
+	rig->snap.hdr_mask = 0xffff;
+	rig->queue.offload = rig_conf();
+	for (uint32_t more = 40; more < 72; more += 8) {
+		const struct guest_ip ip = { .ipv6 = true, .l3_more = more, .payload = 1000 };
+
+		check_told(rig, &ip, true, false, 14 + 40 + more + 20 <= VHOSTX_ZC_HEADER);
+	}
+}
+
+static bool
+is_any_order_without_event(const struct rig_variant *v)
+{
+	return any_order(v) && !v->event_idx;
+}
+
 static void
 test_ring_zc_copies_from_leaving_region(void **state)
 {
@@ -359,6 +430,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_copies_what_is_all_header, any_order),
 	RIG_CASE(test_ring_zc_copies_to_offload, rig_is_no_event),
 	RIG_CASE(test_ring_zc_lends_what_flags_tell, is_direct_without_event),
+	RIG_CASE(test_ring_zc_lends_if_application_is_told, is_any_order_without_event),
+	RIG_CASE(test_ring_zc_copies_what_is_open_behind_header, is_any_order_without_event),
 	RIG_CASE(test_ring_zc_linear_copies_to_strip, any_order),
 	RIG_CASE(test_ring_zc_copies_from_leaving_region, any_order),
 	RIG_CASE(test_ring_zc_copies_what_devices_cannot_read, any_order),
