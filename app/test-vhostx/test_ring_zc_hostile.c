@@ -211,6 +211,7 @@ test_ring_zc_takes_shortest_at_end_of_memory(void **state)
 	}
 	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
 	assert_int_equal(rig->queue.count.packets, 8);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_SHORT], 7);
 	rig_assert_mbuf(kept, LONG, 0);
 	drop_table(rig);
 }
@@ -239,6 +240,61 @@ test_ring_zc_linear_lends_up_to_16_bits(void **state)
 		rig_assert_returned(rig, id);
 	}
 	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 2);
+	drop_table(rig);
+}
+
+/* Guest: a chain of two buffers, of @a len bytes in memory and of 100 at @a gpa. Returns its id. */
+static int
+send_two(struct rig *rig, uint32_t len, uint64_t gpa)
+{
+	const struct guest_seg seg[] = { { rig_slot(rig, 1), len, false }, { gpa, 100, false } };
+	const int id = guest_ring_add(&rig->ring, seg, 2);
+
+	assert_true(id >= 0);
+	return id;
+}
+
+/* Chains without a packet, alone and in front of one, are dropped, not lent, and not counted as copied. */
+static void
+expect_drops(struct rig *rig)
+{
+	const uint64_t gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, VHOSTX_PACKET_MAX + 13);
+	const struct guest_seg part = { rig_slot(rig, 1), rig->v.hdr_len - 1, false };
+	uint64_t zc[VHOSTX_ZC_REASONS];
+	struct rte_mbuf *m;
+
+	memcpy(zc, rig->queue.count.zc, sizeof(zc));
+	memset(rig->queue.count.drops, 0, sizeof(rig->queue.count.drops));
+	for (uint32_t i = 0; i < 4; i++) {
+		const int id = i == 0 ? guest_ring_add(&rig->ring, &part, 1) :
+			i == 1 ? rig_send_from(rig, 1, gpa, VHOSTX_PACKET_MAX + 1) :
+			send_two(rig, i == 2 ? LONG : 100, RIG_NOWHERE);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_ADDRESS], 2);
+	assert_memory_equal(zc, rig->queue.count.zc, sizeof(zc));
+}
+
+/* Be it that nothing was lent yet, that the last packet was copied, or that something is out. */
+static void
+test_ring_zc_drops_what_has_no_packet(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	use_table(rig, 512, 100, false);
+	expect_drops(rig);
+	rig_assert_returned(rig, pass_one(rig, 0, 60, &m));
+	rig_assert_mbuf(m, 60, 0);
+	expect_drops(rig);
+	pass_one(rig, 0, LONG, &m);
+	expect_drops(rig);
+	rig_assert_mbuf(m, LONG, 0);
 	drop_table(rig);
 }
 
@@ -311,6 +367,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_burst_ends_at_limit, some),
 	RIG_CASE(test_ring_zc_linear_copies_runts, some),
 	RIG_CASE(test_ring_zc_takes_shortest_at_end_of_memory, some),
+	RIG_CASE(test_ring_zc_drops_what_has_no_packet, some),
 	RIG_CASE(test_ring_zc_linear_lends_up_to_16_bits, is_some_direct),
 	RIG_CASE(test_ring_zc_ring_that_stops_returns, any_order),
 	RIG_CASE(test_ring_zc_copies_while_held, some),
