@@ -122,6 +122,30 @@ test_ring_tx_leaves_frames_without_buffers(void **state)
 	rte_pktmbuf_free_bulk(&pkts[3], 2);
 	assert_int_equal(rig->queue.count.packets, 3);
 	assert_int_equal(rig->queue.count.bytes, 180);
+	assert_true(rig->v.iommu || rig->queue.count.no_chain == 4);
+}
+
+/* To one station, and to a group. */
+static void
+test_ring_tx_counts(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[2] = { rig_mbuf(60, 0), rig_mbuf(1000, 1) };
+
+	*rte_pktmbuf_mtod(pkts[0], uint8_t *) = 2;
+	*rte_pktmbuf_mtod(pkts[1], uint8_t *) = 1;
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	rig_post(rig, 1, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 2), 2);
+	assert_int_equal(rig->queue.count.packets, 2);
+	assert_int_equal(rig->queue.count.bytes, 1060);
+	assert_int_equal(rig->queue.count.sizes[vhostx_size_class(60)], 1);
+	assert_int_equal(rig->queue.count.sizes[vhostx_size_class(1000)], 1);
+	assert_int_equal(rig->queue.count.multicast, 1);
+	assert_int_equal(rig->queue.count.no_chain, 0);
+	for (uint32_t i = 0; i < VHOSTX_CAUSES; i++)
+		assert_int_equal(rig->queue.count.drops[i], 0);
 }
 
 /* What was seen of the ring before it stopped is not what is there when it goes on. */
@@ -447,6 +471,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_header_of_last_use, NULL),
 	RIG_CASE(test_ring_tx_keeps_order_in_bursts, NULL),
 	RIG_CASE(test_ring_tx_leaves_frames_without_buffers, NULL),
+	RIG_CASE(test_ring_tx_counts, rig_is_flat),
 	RIG_CASE(test_ring_tx_goes_on_where_it_was, NULL),
 	RIG_CASE(test_ring_tx_joins_mbuf_segments, NULL),
 	RIG_CASE(test_ring_tx_sends_long_frames_in_long_buffers, rig_is_no_event),
