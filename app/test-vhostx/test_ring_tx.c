@@ -195,6 +195,23 @@ test_ring_tx_joins_mbuf_segments(void **state)
 	}
 }
 
+/* What a mbuf has beyond the length that it says is nobody's. */
+static void
+test_ring_tx_sends_no_more_than_the_length(void **state)
+{
+	static const uint32_t cut[] = { 60, 40, 0 };
+	struct rig *rig = *state;
+	const uint8_t *p = guest_mem_ptr(&rig->mem, rig_slot(rig, 0), RIG_SLOT_LEN);
+	struct rte_mbuf *m = rig_mbuf_cut(100, 1, cut);
+
+	m->pkt_len = 70;
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_true(rig_tx_one(rig, m));
+	rig_assert_frame(rig, 70, 1, 1);
+	assert_int_equal(p[rig->v.hdr_len + 70], 0xee);
+}
+
 static void
 test_ring_tx_sends_long_frames_in_long_buffers(void **state)
 {
@@ -474,6 +491,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_counts, rig_is_flat),
 	RIG_CASE(test_ring_tx_goes_on_where_it_was, NULL),
 	RIG_CASE(test_ring_tx_joins_mbuf_segments, NULL),
+	RIG_CASE(test_ring_tx_sends_no_more_than_the_length, NULL),
 	RIG_CASE(test_ring_tx_sends_long_frames_in_long_buffers, rig_is_no_event),
 	RIG_CASE(test_ring_tx_merges_buffers, rig_is_mergeable),
 	RIG_CASE(test_ring_tx_merges_buffers_of_the_header, rig_is_mergeable),
