@@ -77,6 +77,7 @@ test_ring_calls_when_asked(void **state)
 
 	guest_ring_calls(&rig->ring, true);
 	assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
+	assert_false(rig_tx_one(rig, rig_mbuf(60, 0)));
 	assert_int_equal(rig_signals(rig->callfd), 0);
 	for (uint32_t i = 0; i < 50; i++) {
 		guest_ring_calls(&rig->ring, true);
@@ -102,6 +103,7 @@ test_ring_does_not_call_unasked(void **state)
 	/* A ring that was just started may signal once whatever the guest says. */
 	use_chains(rig, 1);
 	rig_signals(rig->callfd);
+	memset(&rig->queue.count, 0, sizeof(rig->queue.count));
 	for (uint32_t i = 0; i < 50; i++) {
 		guest_ring_calls(&rig->ring, false);
 		use_chains(rig, 1 + i % 2);
@@ -110,6 +112,21 @@ test_ring_does_not_call_unasked(void **state)
 		assert_true(rig_tx_one(rig, rig_mbuf(60, i)));
 		rig_assert_frame(rig, 60, i, 1);
 		assert_int_equal(rig_signals(rig->callfd), 0);
+	}
+	assert_true(rig->v.iommu || rig->queue.count.no_calls == 100);
+	assert_int_equal(rig->queue.count.calls, 0);
+}
+
+/* Without EVENT_IDX a guest cannot name an element: whichever it names, it is called (virtio 1.3, 2.8.10). */
+static void
+test_ring_calls_for_event_without_event_idx(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		guest_ring_poke_event(&rig->ring, i % rig->v.size, 2);
+		use_chains(rig, 1);
+		assert_int_equal(rig_signals(rig->callfd), 1);
 	}
 }
 
@@ -178,6 +195,12 @@ test_ring_wants_no_kicks(void **state)
 }
 
 static bool
+is_packed_without_event(const struct rig_variant *v)
+{
+	return rig_is_packed(v) && rig_is_no_event(v);
+}
+
+static bool
 can_refuse_kicks(const struct rig_variant *v)
 {
 	return v->format == GUEST_PACKED || !v->event_idx;
@@ -188,6 +211,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_resumes_where_it_stopped, NULL),
 	RIG_CASE(test_ring_calls_when_asked, NULL),
 	RIG_CASE(test_ring_does_not_call_unasked, NULL),
+	RIG_CASE(test_ring_calls_for_event_without_event_idx, is_packed_without_event),
 	RIG_CASE(test_ring_calls_at_event, rig_is_event),
 	RIG_CASE(test_ring_calls_once_per_event, rig_is_event),
 	RIG_CASE(test_ring_without_callfd_stays_silent, NULL),

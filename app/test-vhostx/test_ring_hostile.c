@@ -370,6 +370,31 @@ test_ring_hostile_bad_chains_only(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* A frame that needs all of the ring waits for the chain that was wrong to come again: it is no longer than fits. */
+static void
+test_ring_hostile_tx_frame_of_whole_ring_waits(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t n = rig->v.size - 1;
+	const int bad = add_one(rig, RIG_NOWHERE, 50, true);
+	struct rte_mbuf *pkts[64] = { rig_mbuf(n * 50, 1) };
+
+	for (uint32_t i = 1; i < RIG_NR(pkts); i++)
+		pkts[i] = rig_mbuf(60, i);
+	for (uint32_t i = 0; i < n; i++)
+		rig_post(rig, i, 50);
+	guest_ring_publish(&rig->ring);
+	for (uint32_t k = 0; k < 3; k++)
+		assert_int_equal(rig_tx(&rig->queue, pkts, RIG_NR(pkts)), 0);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 0);
+	rig_assert_returned(rig, bad);
+	rig_post(rig, n, 50);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_tx(&rig->queue, pkts, RIG_NR(pkts)), 1);
+	rig_assert_frame(rig, n * 50, 1, n + 1);
+	rte_pktmbuf_free_bulk(&pkts[1], RIG_NR(pkts) - 1);
+}
+
 static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_unmapped_buffer, is_small),
 	RIG_CASE(test_ring_hostile_buffer_past_region, is_small),
@@ -400,6 +425,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_hostile_tx_plain_drops_frame_for_short_buffer, is_small_plain),
 	RIG_CASE(test_ring_hostile_tx_merges_behind_bad_buffer, is_small_mergeable),
 	RIG_CASE(test_ring_hostile_bad_chains_only, NULL),
+	RIG_CASE(test_ring_hostile_tx_frame_of_whole_ring_waits, is_small_mergeable),
 };
 
 int

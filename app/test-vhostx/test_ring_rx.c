@@ -232,6 +232,22 @@ test_ring_rx_waits_for_mbufs(void **state)
 	rig_assert_mbuf(pkts[0], 60, 1);
 }
 
+/* Others take mbufs as they are in the pool: each is a packet of one segment. */
+static void
+assert_pool_is_fresh(void)
+{
+	static struct rte_mbuf *all[RIG_MBUFS];
+	uint32_t n = 0;
+
+	while (n < RIG_MBUFS && (all[n] = rte_mbuf_raw_alloc(rig_pool)) != NULL)
+		n++;
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(all[i]->nb_segs, 1);
+		assert_null(all[i]->next);
+		rte_mbuf_raw_free(all[i]);
+	}
+}
+
 static void
 test_ring_rx_waits_for_mbufs_of_long_frame(void **state)
 {
@@ -249,6 +265,7 @@ test_ring_rx_waits_for_mbufs_of_long_frame(void **state)
 		rig_assert_nothing_used(rig);
 		/* What was taken for the attempt is back. */
 		assert_int_equal(rte_mempool_avail_count(rig_pool), 3);
+		assert_pool_is_fresh();
 	}
 	rte_pktmbuf_free_bulk(held, n);
 	assert_int_equal(rig_rx(&rig->queue, pkts, 2), 1);
@@ -264,8 +281,10 @@ test_ring_rx_disabled_discards(void **state)
 	const int second = rig_send(rig, 1, 60);
 
 	rig->snap.enabled = false;
+	guest_ring_calls(&rig->ring, true);
 	guest_ring_publish(&rig->ring);
 	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 0);
+	assert_int_equal(rig_signals(rig->callfd), 1);
 	rig_assert_returned(rig, first);
 	rig_assert_returned(rig, second);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_DISABLED], 2);
@@ -394,15 +413,13 @@ test_ring_rx_joins_longest_chain(void **state)
 	rig_assert_returned(rig, id);
 }
 
-/* More segments in one burst than the driver holds at a time: the rest comes with the next fetch. */
-static void
-test_ring_rx_fetches_again_when_segments_run_out(void **state)
+/* Guest: up to 24 chains, in more segments than the driver holds at a time. Returns how many there was room for. */
+static uint32_t
+send_shreds(struct rig *rig)
 {
-	struct rig *rig = *state;
 	static const uint32_t few[] = { 2, 0 };
-	struct rte_mbuf *pkts[64];
 	struct guest_seg seg[50];
-	uint32_t posted = 0, got = 0;
+	uint32_t posted = 0;
 
 	while (posted < 24 && (rig->v.layout == RIG_INDIRECT || rig->ring.nr_free >= 50) &&
 			rig->ring.nr_free > 0 && rig->v.size >= 50) {
@@ -416,11 +433,42 @@ test_ring_rx_fetches_again_when_segments_run_out(void **state)
 		posted++;
 	}
 	guest_ring_publish(&rig->ring);
+	return posted;
+}
+
+/* The rest comes with the next fetch. */
+static void
+test_ring_rx_fetches_again_when_segments_run_out(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[64];
+	const uint32_t posted = send_shreds(rig);
+	uint32_t got = 0;
+
 	for (uint32_t k = 0; k < 8 && got < posted; k++)
 		got += rig_rx(&rig->queue, &pkts[got], 64 - got);
 	assert_int_equal(got, posted);
 	for (uint32_t i = 0; i < got; i++)
 		rig_assert_mbuf(pkts[i], 100 - rig->v.hdr_len, i);
+}
+
+/* Not while there are no mbufs: it would be fetched for ever. */
+static void
+test_ring_rx_ends_when_segments_and_mbufs_run_out(void **state)
+{
+	static struct rte_mbuf *held[RIG_MBUFS];
+	struct rig *rig = *state;
+	const uint32_t posted = send_shreds(rig), n = drain_pool(held, 0);
+	struct rte_mbuf *pkts[64];
+	uint16_t got;
+
+	alarm(20);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 64), 0);
+	alarm(0);
+	rte_pktmbuf_free_bulk(held, n);
+	got = rig_rx(&rig->queue, pkts, 64);
+	assert_true(got == posted || rig->v.iommu);
+	rte_pktmbuf_free_bulk(pkts, got);
 }
 
 static void
@@ -431,11 +479,17 @@ test_ring_rx_counts(void **state)
 
 	rig_send(rig, 0, 60);
 	rig_send(rig, 1, 1000);
+	/* To one station, and to a group. */
+	guest_mem_set(&rig->mem, rig_slot(rig, 0) + rig->v.hdr_len, 2, 1);
+	guest_mem_set(&rig->mem, rig_slot(rig, 1) + rig->v.hdr_len, 1, 1);
 	guest_ring_publish(&rig->ring);
 	assert_int_equal(rig_rx(&rig->queue, pkts, 2), 2);
 	rte_pktmbuf_free_bulk(pkts, 2);
 	assert_int_equal(rig->queue.count.packets, 2);
 	assert_int_equal(rig->queue.count.bytes, 1060);
+	assert_int_equal(rig->queue.count.sizes[vhostx_size_class(60)], 1);
+	assert_int_equal(rig->queue.count.sizes[vhostx_size_class(1000)], 1);
+	assert_int_equal(rig->queue.count.multicast, 1);
 	for (uint32_t i = 0; i < VHOSTX_CAUSES; i++)
 		assert_int_equal(rig->queue.count.drops[i], 0);
 }
@@ -500,6 +554,7 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_rx_takes_table_at_end_of_chain, rig_is_indirect),
 	RIG_CASE(test_ring_rx_joins_longest_chain, NULL),
 	RIG_CASE(test_ring_rx_fetches_again_when_segments_run_out, NULL),
+	RIG_CASE(test_ring_rx_ends_when_segments_and_mbufs_run_out, rig_is_no_event),
 	RIG_CASE(test_ring_rx_counts, NULL),
 	RIG_CASE(test_ring_rx_in_order_writes_one_entry, rig_is_in_order_for_three),
 };

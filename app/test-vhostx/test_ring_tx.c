@@ -122,6 +122,62 @@ test_ring_tx_leaves_frames_without_buffers(void **state)
 	rte_pktmbuf_free_bulk(&pkts[3], 2);
 	assert_int_equal(rig->queue.count.packets, 3);
 	assert_int_equal(rig->queue.count.bytes, 180);
+	assert_true(rig->v.iommu || rig->queue.count.no_chain == 4);
+}
+
+/* To one station, and to a group. */
+static void
+test_ring_tx_counts(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *pkts[2] = { rig_mbuf(60, 0), rig_mbuf(1000, 1) };
+
+	*rte_pktmbuf_mtod(pkts[0], uint8_t *) = 2;
+	*rte_pktmbuf_mtod(pkts[1], uint8_t *) = 1;
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	rig_post(rig, 1, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_tx(&rig->queue, pkts, 2), 2);
+	assert_int_equal(rig->queue.count.packets, 2);
+	assert_int_equal(rig->queue.count.bytes, 1060);
+	assert_int_equal(rig->queue.count.sizes[vhostx_size_class(60)], 1);
+	assert_int_equal(rig->queue.count.sizes[vhostx_size_class(1000)], 1);
+	assert_int_equal(rig->queue.count.multicast, 1);
+	assert_int_equal(rig->queue.count.no_chain, 0);
+	for (uint32_t i = 0; i < VHOSTX_CAUSES; i++)
+		assert_int_equal(rig->queue.count.drops[i], 0);
+}
+
+/* Beside one that goes into its pool as it is: one that somebody has too, one attached to it, one of another pool. */
+static void
+test_ring_tx_frees_each_as_it_is(void **state)
+{
+	static struct rte_mempool *other;
+	struct rig *rig = *state;
+	struct rte_mbuf *kept = rig_mbuf(60, 1), *pkts[2];
+
+	if (other == NULL)
+		other = rte_pktmbuf_pool_create("other", 7, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	assert_non_null(other);
+	/* To one station, then to a group. */
+	for (uint32_t i = 0; i < 6; i++) {
+		pkts[0] = rig_mbuf(60, 0);
+		pkts[1] = i % 3 == 0 ? kept : i % 3 == 1 ? rte_pktmbuf_clone(kept, rig_pool) :
+			rte_pktmbuf_copy(kept, other, 0, UINT32_MAX);
+		if (i % 3 == 0)
+			rte_mbuf_refcnt_update(kept, 1);
+		for (uint32_t k = 0; k < 2; k++)
+			*rte_pktmbuf_mtod(pkts[k], uint8_t *) = i < 3 ? 2 : 1;
+		rig_post(rig, 0, RIG_SLOT_LEN);
+		rig_post(rig, 1, RIG_SLOT_LEN);
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_tx(&rig->queue, pkts, 2), 2);
+		assert_int_equal(rte_mbuf_refcnt_read(kept), 1);
+		assert_int_equal(rte_mempool_avail_count(other), 7);
+		for (uint32_t k = 0; k < 2; k++)
+			assert_int_equal(guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }), 1);
+	}
+	rte_pktmbuf_free(kept);
 }
 
 /* What was seen of the ring before it stopped is not what is there when it goes on. */
@@ -169,6 +225,23 @@ test_ring_tx_joins_mbuf_segments(void **state)
 		assert_true(rig_tx_one(rig, rig_mbuf_cut(len, i, cuts[i % RIG_NR(cuts)])));
 		rig_assert_frame(rig, len, i, 1);
 	}
+}
+
+/* What a mbuf has beyond the length that it says is nobody's. */
+static void
+test_ring_tx_sends_no_more_than_the_length(void **state)
+{
+	static const uint32_t cut[] = { 60, 40, 0 };
+	struct rig *rig = *state;
+	const uint8_t *p = guest_mem_ptr(&rig->mem, rig_slot(rig, 0), RIG_SLOT_LEN);
+	struct rte_mbuf *m = rig_mbuf_cut(100, 1, cut);
+
+	m->pkt_len = 70;
+	rig_post(rig, 0, RIG_SLOT_LEN);
+	guest_ring_publish(&rig->ring);
+	assert_true(rig_tx_one(rig, m));
+	rig_assert_frame(rig, 70, 1, 1);
+	assert_int_equal(p[rig->v.hdr_len + 70], 0xee);
 }
 
 static void
@@ -447,8 +520,11 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_tx_header_of_last_use, NULL),
 	RIG_CASE(test_ring_tx_keeps_order_in_bursts, NULL),
 	RIG_CASE(test_ring_tx_leaves_frames_without_buffers, NULL),
+	RIG_CASE(test_ring_tx_counts, rig_is_flat),
+	RIG_CASE(test_ring_tx_frees_each_as_it_is, rig_is_no_event),
 	RIG_CASE(test_ring_tx_goes_on_where_it_was, NULL),
 	RIG_CASE(test_ring_tx_joins_mbuf_segments, NULL),
+	RIG_CASE(test_ring_tx_sends_no_more_than_the_length, NULL),
 	RIG_CASE(test_ring_tx_sends_long_frames_in_long_buffers, rig_is_no_event),
 	RIG_CASE(test_ring_tx_merges_buffers, rig_is_mergeable),
 	RIG_CASE(test_ring_tx_merges_buffers_of_the_header, rig_is_mergeable),

@@ -233,6 +233,70 @@ test_ring_zc_crosses_regions(void **state)
 	drop_table(rig);
 }
 
+/* From the threshold on, be it to one station, to a group or to all; what is lent is counted as what is copied is. */
+static void
+test_ring_zc_counts_what_is_lent(void **state)
+{
+	static const uint8_t to[][6] = { { 2 }, { 1 }, { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
+	struct rig *rig = *state;
+	const struct vhostx_counters *count = &rig->queue.count;
+	struct rte_mbuf *kept, *m;
+
+	use_table(rig, 512, 100, false);
+	pass_one(rig, 0, LONG, &kept);
+	memset(&rig->queue.count, 0, sizeof(*count));
+	for (uint32_t i = 0; i < 9; i++) {
+		const uint32_t len = 511 + i % 3;
+		const int id = rig_send(rig, 1, len);
+
+		guest_mem_write(&rig->mem, rig_slot(rig, 1) + rig->v.hdr_len, to[i / 3], sizeof(to[0]));
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+		assert_int_equal(is_lent(rig, m), len >= 512);
+		rte_pktmbuf_free(m);
+		poll_nothing(rig);
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(count->packets, 9);
+	assert_int_equal(count->bytes, 9 * 512);
+	assert_int_equal(count->sizes[vhostx_size_class(511)], 3);
+	assert_int_equal(count->sizes[vhostx_size_class(512)], 6);
+	assert_int_equal(count->multicast, 3);
+	assert_int_equal(count->broadcast, 3);
+	assert_int_equal(count->zc[VHOSTX_ZC_LENT], 6);
+	assert_int_equal(count->zc[VHOSTX_ZC_SHORT], 3);
+	rig_assert_mbuf(kept, LONG, 0);
+	drop_table(rig);
+}
+
+/* Below the threshold, and longer than a mbuf: copied into several. */
+static void
+test_ring_zc_copies_into_chained_mbufs(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, 5012);
+	const uint64_t kept_gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, 5012);
+	struct rte_mbuf *kept, *m;
+
+	use_table(rig, 5000, 100, false);
+	rig_send_from(rig, 0, kept_gpa, 5000);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &kept, 1), 1);
+	assert_true(is_lent(rig, kept));
+	for (uint32_t i = 0; i < 16; i++) {
+		const uint32_t len = RIG_ROOM - 1 + i / 4;
+		const int id = rig_send_from(rig, i, gpa, len);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+		assert_int_equal(m->nb_segs, len <= RIG_ROOM ? 1 : 2);
+		rig_assert_mbuf(m, len, i);
+		rig_assert_returned(rig, id);
+	}
+	rig_assert_mbuf(kept, 5000, 0);
+	drop_table(rig);
+}
+
 /* A head that is out may not be offered again: that ring stops, and what was whole arrives. */
 static void
 test_ring_zc_stops_at_head_that_is_out(void **state)
@@ -262,13 +326,14 @@ test_ring_zc_stops_at_head_that_is_out(void **state)
 	rig_assert_mbuf(pkts[0], LONG, 2);
 	assert_int_equal(rig->cursors.fault, VHOSTX_BAD_HEAD);
 	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_HEAD], 1);
+	assert_int_equal(rig->queue.count.nombuf, 0);
 	assert_int_equal(rig_rx(&rig->queue, pkts, 4), 0);
 	rig_assert_mbuf(kept, LONG, 1);
 	assert_true(vhostx_zc_is_back(rig->snap.zc));
 	drop_table(rig);
 }
 
-/* A ring that is disabled discards what is sent, and takes back what is out. */
+/* A ring that is disabled discards what is sent, and takes back what is out; for that alone the guest is called. */
 static void
 test_ring_zc_disabled_returns(void **state)
 {
@@ -277,10 +342,14 @@ test_ring_zc_disabled_returns(void **state)
 	int id;
 
 	use_table(rig, 512, 100, false);
+	guest_ring_calls(&rig->ring, true);
 	id = pass_one(rig, 1, LONG, &m);
 	rig->snap.enabled = false;
+	poll_nothing(rig);
+	assert_int_equal(rig_signals(rig->callfd), 0);
 	rig_assert_mbuf(m, LONG, 1);
 	poll_nothing(rig);
+	assert_int_equal(rig_signals(rig->callfd), 1);
 	rig_assert_returned(rig, id);
 	drop_table(rig);
 }
@@ -314,6 +383,8 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_linear_lends_whole, any_order),
 	RIG_CASE(test_ring_zc_splits_long_buffers, some),
 	RIG_CASE(test_ring_zc_crosses_regions, any_order),
+	RIG_CASE(test_ring_zc_counts_what_is_lent, any_order),
+	RIG_CASE(test_ring_zc_copies_into_chained_mbufs, some),
 	RIG_CASE(test_ring_zc_stops_at_head_that_is_out, any_order),
 	RIG_CASE(test_ring_zc_disabled_returns, any_order),
 	RIG_CASE(test_ring_zc_calls_for_what_returns, any_order),

@@ -63,6 +63,46 @@ test_ring_zc_linear_copies_to_strip(void **state)
 	drop_table(rig);
 }
 
+/* The tag of a packet whose header is in a copy is taken off there. */
+static void
+test_ring_zc_strips_what_is_lent(void **state)
+{
+	static const uint8_t tag[] = { 0x81, 0, 0x30, 0x07 };
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	rig->queue.finish = VHOSTX_RX_STRIP;
+	use_table(rig, 512, 100, false);
+	rig_send(rig, 1, LONG);
+	guest_mem_write(&rig->mem, rig_slot(rig, 1) + rig->v.hdr_len + 12, tag, sizeof(tag));
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	assert_true(is_lent(rig, m));
+	assert_true((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0);
+	assert_int_equal(m->vlan_tci, 0x3007);
+	assert_int_equal(m->pkt_len, LONG - 4);
+	assert_true(guest_net_matches(rte_pktmbuf_mtod_offset(m, uint8_t *, 12), VHOSTX_ZC_HEADER - 16, 1, 16));
+	rte_pktmbuf_free(m);
+	drop_table(rig);
+}
+
+/* Where no offload was negotiated nobody asks what the header says. */
+static void
+test_ring_zc_lends_whatever_header_says(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	use_table(rig, 512, 100, false);
+	rig_send(rig, 1, LONG);
+	guest_mem_set(&rig->mem, rig_slot(rig, 1), 0xff, rig->v.hdr_len);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
+	assert_true(is_lent(rig, m));
+	rig_assert_mbuf(m, LONG, 1);
+	drop_table(rig);
+}
+
 /* A checksum that the guest left is made in a copy, not in the guest's memory. */
 static void
 test_ring_zc_copies_to_offload(void **state)
@@ -137,6 +177,77 @@ test_ring_zc_lends_what_flags_tell(void **state)
 	assert_int_equal(rig->snap.zc->out, 0);
 	assert_int_equal(rig->queue.count.packets, 2);
 	drop_table(rig);
+}
+
+/* What is left to do to a packet: flags tell the application, or it is done, in a copy; @a lent: flags do. */
+static void
+check_told(struct rig *rig, const struct guest_ip *ip, bool gso, bool linear, bool lent)
+{
+	/* The guest's header has to be in one piece to be looked at. */
+	const bool is_told = lent && rig->v.layout == RIG_DIRECT;
+	struct rte_mbuf *m;
+
+	memset(rig->queue.count.zc, 0, sizeof(rig->queue.count.zc));
+	rig->queue.linear = linear;
+	use_table(rig, 60, 100, linear);
+	assert_true(pass_open(rig, ip, gso ? ip->ipv6 ? 4 : 1 : 0, &m));
+	assert_int_equal(is_lent(rig, m), is_told);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_OFFLOAD], !is_told);
+	assert_true(rig->queue.offload.keep_tcp || gso || guest_ip_is_right(rig_bytes(m), m->pkt_len) == !lent);
+	rte_pktmbuf_free(m);
+	poll_nothing(rig);
+	assert_int_equal(guest_ring_get_used(&rig->ring, &(uint16_t){ 0 }, &(uint32_t){ 0 }), 1);
+	drop_table(rig);
+}
+
+static void
+test_ring_zc_lends_if_application_is_told(void **state)
+{
+	static const struct {
+		bool keep_tcp, keep_udp, tx_flags, gso, linear, lent;
+	} told[] = {
+		{ .keep_tcp = true, .keep_udp = true, .lent = true },
+		{ .keep_tcp = true },
+		{ .keep_udp = true },
+		{ .tx_flags = true, .lent = true },
+		{ .gso = true, .lent = true },
+		{ .gso = true, .linear = true },
+		{ .keep_tcp = true, .keep_udp = true, .linear = true },
+	};
+	const struct guest_ip ip = { .payload = 1000 };
+	struct rig *rig = *state;
+
+	rig->snap.offloads = RIG_OFFLOADS;
+	rig->snap.hdr_mask = 0xffff;
+	rig->queue.offload = rig_conf();
+	for (uint32_t i = 0; i < RIG_NR(told); i++) {
+		rig->queue.offload.keep_tcp = told[i].keep_tcp;
+		rig->queue.offload.keep_udp = told[i].keep_udp;
+		rig->queue.offload.tx_flags = told[i].tx_flags;
+		check_told(rig, &ip, told[i].gso, told[i].linear, told[i].lent);
+	}
+}
+
+/* The checksum may have to be begun, in a TCP header that is in the copy whole. */
+static void
+test_ring_zc_copies_what_is_open_behind_header(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->snap.offloads = RIG_OFFLOADS;
+	rig->snap.hdr_mask = 0xffff;
+	rig->queue.offload = rig_conf();
+	for (uint32_t more = 40; more < 72; more += 8) {
+		const struct guest_ip ip = { .ipv6 = true, .l3_more = more, .payload = 1000 };
+
+		check_told(rig, &ip, true, false, 14 + 40 + more + 20 <= VHOSTX_ZC_HEADER);
+	}
+}
+
+static bool
+is_any_order_without_event(const struct rig_variant *v)
+{
+	return any_order(v) && !v->event_idx;
 }
 
 static void
@@ -216,6 +327,32 @@ test_ring_zc_tells_bus_addresses(void **state)
 	drop_table(rig);
 }
 
+/* Memory that the bus sees as this process does. */
+static void
+test_ring_zc_tells_bus_addresses_of_whole_region(void **state)
+{
+	struct rig *rig = *state;
+	struct vhostx_zc *zc = use_table(rig, 512, 100, false);
+	struct vhostx_zc_region *r = &zc->region[zc->region_of[RIG_R_DATA]];
+	struct vhostx_dma dma = { .area = { .addr = r->va, .len = r->size, .page = RIG_PAGE } };
+	struct rte_mbuf *m;
+
+	zc->dma = true;
+	r->dma = &dma;
+	for (uint32_t i = 0; i < 4; i++) {
+		const int id = pass_one(rig, i, LONG, &m);
+
+		assert_true(is_lent(rig, m));
+		for (const struct rte_mbuf *seg = m->next; seg != NULL; seg = seg->next)
+			assert_int_equal(rte_pktmbuf_iova(seg), rte_pktmbuf_mtod(seg, uintptr_t));
+		rig_assert_mbuf(m, LONG, i);
+		poll_nothing(rig);
+		rig_assert_returned(rig, id);
+	}
+	r->dma = NULL;
+	drop_table(rig);
+}
+
 /* Take every mbuf of the pool. @return how many. */
 static uint32_t
 take_all(struct rte_mbuf *all[RIG_MBUFS])
@@ -273,6 +410,39 @@ test_ring_zc_regress_counts_what_is_received(void **state)
 	assert_int_equal(rig_rx(&rig->queue, &m, 1), 1);
 	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_INFLIGHT], 1);
 	rig_assert_mbuf(m, LONG, 1);
+	drop_table(rig);
+}
+
+/* Between such packets there may be a chain that has none, and was not counted. */
+static void
+test_ring_zc_uncounts_packets_alone(void **state)
+{
+	static struct rte_mbuf *all[RIG_MBUFS];
+	struct rig *rig = *state;
+	const struct guest_seg part = { rig_slot(rig, 0), rig->v.hdr_len - 1, false };
+	struct rte_mbuf *pkts[3];
+	uint32_t n;
+
+	if (rig_capacity(rig) < 3)
+		return;
+	use_table(rig, 512, 0, false);
+	rig->queue.room = 256;
+	n = take_all(all);
+	for (uint32_t i = 0; i < 3; i++)
+		rte_pktmbuf_free(all[--n]);
+	rig_send(rig, 1, LONG);
+	guest_ring_add(&rig->ring, &part, 1);
+	rig_send(rig, 2, LONG);
+	guest_ring_publish(&rig->ring);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 3), 0);
+	for (uint32_t i = 0; i < VHOSTX_ZC_REASONS; i++)
+		assert_int_equal(rig->queue.count.zc[i], 0);
+	rte_pktmbuf_free_bulk(all, n);
+	assert_int_equal(rig_rx(&rig->queue, pkts, 3), 2);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_INFLIGHT], 2);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
+	rig_assert_mbuf(pkts[0], LONG, 1);
+	rig_assert_mbuf(pkts[1], LONG, 2);
 	drop_table(rig);
 }
 
@@ -359,12 +529,18 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_copies_what_is_all_header, any_order),
 	RIG_CASE(test_ring_zc_copies_to_offload, rig_is_no_event),
 	RIG_CASE(test_ring_zc_lends_what_flags_tell, is_direct_without_event),
+	RIG_CASE(test_ring_zc_strips_what_is_lent, any_order),
+	RIG_CASE(test_ring_zc_lends_whatever_header_says, any_order),
+	RIG_CASE(test_ring_zc_lends_if_application_is_told, is_any_order_without_event),
+	RIG_CASE(test_ring_zc_copies_what_is_open_behind_header, is_any_order_without_event),
 	RIG_CASE(test_ring_zc_linear_copies_to_strip, any_order),
 	RIG_CASE(test_ring_zc_copies_from_leaving_region, any_order),
 	RIG_CASE(test_ring_zc_copies_what_devices_cannot_read, any_order),
 	RIG_CASE(test_ring_zc_tells_bus_addresses, any_order),
+	RIG_CASE(test_ring_zc_tells_bus_addresses_of_whole_region, any_order),
 	RIG_CASE(test_ring_zc_lives_with_empty_pool, some),
 	RIG_CASE(test_ring_zc_regress_counts_what_is_received, some),
+	RIG_CASE(test_ring_zc_uncounts_packets_alone, some),
 	RIG_CASE(test_ring_zc_regress_uncounts_what_was_counted, some),
 	RIG_CASE(test_ring_zc_regress_uncounts_what_was_held, some),
 };

@@ -187,6 +187,162 @@ test_ring_zc_linear_copies_runts(void **state)
 	drop_table(rig);
 }
 
+/*
+ * While something is out the chains of a burst are looked at one by one: no byte behind the end of memory, where the
+ * shortest frames are, and a header alone is no packet.
+ */
+static void
+test_ring_zc_takes_shortest_at_end_of_memory(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *kept, *m;
+
+	use_table(rig, 512, 100, false);
+	pass_one(rig, 0, LONG, &kept);
+	for (uint32_t len = 0; len < 8; len++) {
+		const uint64_t gpa = RIG_HIGH - rig->v.hdr_len - len;
+		const int id = rig_send_from(rig, 1, gpa, len);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), len != 0);
+		if (len != 0)
+			rig_assert_mbuf(m, len, 1);
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
+	assert_int_equal(rig->queue.count.packets, 8);
+	assert_int_equal(rig->queue.count.zc[VHOSTX_ZC_SHORT], 7);
+	rig_assert_mbuf(kept, LONG, 0);
+	drop_table(rig);
+}
+
+/* The longest that one segment can be. */
+static void
+test_ring_zc_linear_lends_up_to_16_bits(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, 70000);
+	struct rte_mbuf *m;
+
+	rig->queue.linear = true;
+	use_table(rig, 512, 100, true);
+	for (uint32_t len = UINT16_MAX - 1; len <= UINT16_MAX + 2; len++) {
+		const int id = rig_send_from(rig, 1, gpa, len);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), len <= UINT16_MAX);
+		if (len <= UINT16_MAX) {
+			assert_int_equal(m->data_len, len);
+			assert_true(guest_net_matches(rte_pktmbuf_mtod(m, uint8_t *), len, 1, 0));
+			rte_pktmbuf_free(m);
+			poll_nothing(rig);
+		}
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 2);
+	drop_table(rig);
+}
+
+/* Guest: a chain of two buffers, of @a len bytes in memory and of 100 at @a gpa. Returns its id. */
+static int
+send_two(struct rig *rig, uint32_t len, uint64_t gpa)
+{
+	const struct guest_seg seg[] = { { rig_slot(rig, 1), len, false }, { gpa, 100, false } };
+	const int id = guest_ring_add(&rig->ring, seg, 2);
+
+	assert_true(id >= 0);
+	return id;
+}
+
+/* Chains without a packet, alone and in front of one, are dropped, not lent, and not counted as copied. */
+static void
+expect_drops(struct rig *rig)
+{
+	const uint64_t gpa = guest_mem_alloc_guarded(&rig->mem, RIG_R_DATA, VHOSTX_PACKET_MAX + 13);
+	const struct guest_seg part = { rig_slot(rig, 1), rig->v.hdr_len - 1, false };
+	uint64_t zc[VHOSTX_ZC_REASONS];
+	struct rte_mbuf *m;
+
+	memcpy(zc, rig->queue.count.zc, sizeof(zc));
+	memset(rig->queue.count.drops, 0, sizeof(rig->queue.count.drops));
+	for (uint32_t i = 0; i < 4; i++) {
+		const int id = i == 0 ? guest_ring_add(&rig->ring, &part, 1) :
+			i == 1 ? rig_send_from(rig, 1, gpa, VHOSTX_PACKET_MAX + 1) :
+			send_two(rig, i == 2 ? LONG : 100, RIG_NOWHERE);
+
+		guest_ring_publish(&rig->ring);
+		assert_int_equal(rig_rx(&rig->queue, &m, 1), 0);
+		rig_assert_returned(rig, id);
+	}
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_LENGTH], 1);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_OVERSIZE], 1);
+	assert_int_equal(rig->queue.count.drops[VHOSTX_BAD_ADDRESS], 2);
+	assert_memory_equal(zc, rig->queue.count.zc, sizeof(zc));
+}
+
+/* Be it that nothing was lent yet, that the last packet was copied, or that something is out. */
+static void
+test_ring_zc_drops_what_has_no_packet(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+
+	use_table(rig, 512, 100, false);
+	expect_drops(rig);
+	rig_assert_returned(rig, pass_one(rig, 0, 60, &m));
+	rig_assert_mbuf(m, 60, 0);
+	expect_drops(rig);
+	pass_one(rig, 0, LONG, &m);
+	expect_drops(rig);
+	rig_assert_mbuf(m, LONG, 0);
+	drop_table(rig);
+}
+
+static bool
+is_some_direct(const struct rig_variant *v)
+{
+	return some(v) && v->layout == RIG_DIRECT;
+}
+
+/* Offer a frame that the ring stops at: the index is too far ahead, or its chain has no end. */
+static void
+send_fatal(struct rig *rig)
+{
+	struct guest_desc d;
+
+	rig_send(rig, 2, 60);
+	guest_ring_publish(&rig->ring);
+	if (rig->v.format == GUEST_SPLIT) {
+		guest_ring_poke_avail_idx(&rig->ring, rig->v.base + rig->v.size + 2);
+		return;
+	}
+	for (uint16_t i = 0; i < rig->v.size; i++) {
+		d = guest_ring_peek(&rig->ring, i);
+		d.flags |= GUEST_DESC_NEXT;
+		guest_ring_poke(&rig->ring, i, &d);
+	}
+}
+
+/* What came back is the guest's again, and it is called for it, even if its ring stops in the same burst. */
+static void
+test_ring_zc_ring_that_stops_returns(void **state)
+{
+	struct rig *rig = *state;
+	struct rte_mbuf *m;
+	int id;
+
+	use_table(rig, 512, 100, false);
+	guest_ring_calls(&rig->ring, true);
+	id = pass_one(rig, 1, LONG, &m);
+	send_fatal(rig);
+	rig_assert_mbuf(m, LONG, 1);
+	poll_nothing(rig);
+	assert_true(rig->cursors.fault != VHOSTX_NO_CAUSE);
+	rig_assert_returned(rig, id);
+	assert_int_equal(rig_signals(rig->callfd), 1);
+	drop_table(rig);
+}
+
 /* Nothing is lent while too much of earlier lives is out. */
 static void
 test_ring_zc_copies_while_held(void **state)
@@ -210,6 +366,10 @@ static const struct rig_case cases[] = {
 	RIG_CASE(test_ring_zc_copies_id_past_the_ring, is_roomy_packed),
 	RIG_CASE(test_ring_zc_burst_ends_at_limit, some),
 	RIG_CASE(test_ring_zc_linear_copies_runts, some),
+	RIG_CASE(test_ring_zc_takes_shortest_at_end_of_memory, some),
+	RIG_CASE(test_ring_zc_drops_what_has_no_packet, some),
+	RIG_CASE(test_ring_zc_linear_lends_up_to_16_bits, is_some_direct),
+	RIG_CASE(test_ring_zc_ring_that_stops_returns, any_order),
 	RIG_CASE(test_ring_zc_copies_while_held, some),
 };
 

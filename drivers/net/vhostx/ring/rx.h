@@ -385,9 +385,9 @@ rx_ring_zc(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_m
 static __rte_noinline void
 rx_discard(struct vhostx_queue *q, const struct vhostx_snapshot *s)
 {
-	const uint32_t given = s->zc != NULL ? rx_reap(s, NULL, 0) : 0;
 	struct vhostx_batch batch;
 	const uint16_t n = ring_fetch(s, &batch, STEP, 0, false);
+	const uint32_t given = s->zc != NULL ? rx_reap(s, batch.chain, 0) : 0;
 
 	if (n + given == 0)
 		return;
