@@ -315,20 +315,17 @@ rx_alloc(struct vhostx_queue *q, struct rte_mbuf **pkts, uint16_t n)
 }
 
 /*
- * Receive up to @a want packets in one step. Returns packets, in @a taken chains, and adds to @a given those that
- * went back to the guest.
+ * Receive the @a found chains of a batch in one step. Returns packets, in @a taken chains, and adds to @a given those
+ * that went back to the guest.
  */
 static __rte_always_inline uint16_t
 rx_step(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct vhostx_batch *b,
-	struct rte_mbuf **pkts, uint16_t want, bool zc, uint16_t *taken, uint32_t *given)
+	struct rte_mbuf **pkts, uint16_t found, bool zc, uint16_t *taken, uint32_t *given)
 {
-	const uint16_t found = ring_fetch(s, b, want, 0, zc ? s->zc->copies : true);
 	uint64_t lent = 0;
 	uint16_t n, done;
 
 	*taken = 0;
-	if (zc && s->zc->out != 0)
-		*given += rx_reap(s, b->chain, found);
 	if (found == 0)
 		return 0;
 	n = rx_alloc(q, pkts, found);
@@ -354,14 +351,17 @@ static __rte_always_inline uint16_t
 rx_steps(struct vhostx_queue *q, const struct vhostx_snapshot *s, struct rte_mbuf **pkts, uint16_t nb, bool zc)
 {
 	struct vhostx_batch batch;
-	uint16_t want, taken;
+	uint16_t want, found, taken;
 	uint32_t given = 0;
 	uint16_t chains = 0; /* bounds the loop: a guest may send bad chains as fast as they are dropped */
 	uint16_t done = 0;
 
 	do {
 		want = RTE_MIN((uint16_t)(nb - chains), STEP);
-		done += rx_step(q, s, &batch, &pkts[done], want, zc, &taken, &given);
+		found = ring_fetch(s, &batch, want, 0, zc ? s->zc->copies : true);
+		if (zc && chains == 0 && s->zc->out != 0)
+			given += rx_reap(s, batch.chain, found);
+		done += rx_step(q, s, &batch, &pkts[done], found, zc, &taken, &given);
 		chains += taken;
 	} while ((taken == want || (batch.full && taken != 0)) && chains < nb);
 	if (given != 0)

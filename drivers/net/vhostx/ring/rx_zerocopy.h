@@ -120,7 +120,7 @@ rx_lend_at(struct vhostx_queue *q, const struct vhostx_snapshot *s, const struct
 
 /*
  * Lines of guests' memory that are asked for ahead: memory takes 350 cycles, and lending one packet some 36. A core
- * waits for fewer at once, but for half of the packets reaping has begun before.
+ * waits for fewer at once, but reaping has asked for one line of each of as many packets as came back.
  */
 #define RX_LINES 48u
 /* Lines of a buffer that lending reads: the virtio-net header is in front of what is copied, or looked at. */
