@@ -97,6 +97,16 @@ check_wake(uint16_t port, struct front *f)
 	assert_idle(port);
 }
 
+/* A packet that comes while queue 0 sleeps wakes it. */
+static void
+assert_wakes(struct front *f, uint16_t port, uint32_t i)
+{
+	assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
+	assert_true(front_send(f, 0, 64, i));
+	assert_int_equal(intr_sleep(DEADLINE_MS), 0);
+	receive_one(f, port, i);
+}
+
 static void
 test_ethdev_intr_wakes(void **state)
 {
@@ -223,10 +233,7 @@ test_ethdev_intr_before_guest(void **state)
 		front_connect(f, 0);
 		/* The wish was for a ring that was not there: it has to be uttered again. */
 		assert_int_equal(intr_sleep(DEADLINE_MS), 0);
-		assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
-		assert_true(front_send(f, 0, 64, 7));
-		assert_int_equal(intr_sleep(DEADLINE_MS), 0);
-		receive_one(f, port, 7);
+		assert_wakes(f, port, 7);
 		front_free(f);
 		port_close(port);
 	}
@@ -268,10 +275,7 @@ test_ethdev_intr_after_restart(void **state)
 	for (uint32_t i = 0; i < 10; i++) {
 		intr_add(port, 0);
 		assert_idle(port);
-		assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
-		assert_true(front_send(f, 0, 64, i));
-		assert_int_equal(intr_sleep(DEADLINE_MS), 0);
-		receive_one(f, port, i);
+		assert_wakes(f, port, i);
 		assert_int_equal(rte_eth_dev_stop(port), 0);
 		assert_int_equal(intr_sleep(0), -1);
 		assert_int_equal(rte_eth_dev_start(port), 0);
@@ -298,10 +302,7 @@ test_ethdev_regress_intr_configured_later(void **state)
 		intr_add(port, 0);
 		intr_add(port, 1);
 		assert_idle(port);
-		assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
-		assert_true(front_send(f, 0, 64, i));
-		assert_int_equal(intr_sleep(DEADLINE_MS), 0);
-		receive_one(f, port, i);
+		assert_wakes(f, port, i);
 		assert_true(i == 0 || count_files() == files);
 		files = count_files();
 	}
@@ -324,10 +325,7 @@ test_ethdev_regress_intr_of_queue_not_set_up(void **state)
 	assert_int_equal(rte_eth_dev_rx_intr_ctl_q_get_fd(port, 1), -1);
 	intr_add(port, 0);
 	assert_idle(port);
-	assert_int_equal(rte_eth_dev_rx_intr_enable(port, 0), 0);
-	assert_true(front_send(f, 0, 64, 5));
-	assert_int_equal(intr_sleep(DEADLINE_MS), 0);
-	receive_one(f, port, 5);
+	assert_wakes(f, port, 5);
 	front_free(f);
 }
 

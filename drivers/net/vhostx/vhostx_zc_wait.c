@@ -46,8 +46,7 @@ zc_takes_away(const struct vhostx_msg *msg, const struct vhostx_mem *mem, uint32
 
 	/* As vhostx_mem_remove() has it: a region that is not there is refused, one that came twice stays. */
 	if (msg->header.request == VHOSTX_REM_MEM_REG)
-		return r->gpa == mem->range[i].gpa && r->size == mem->range[i].size && r->uva == mem->uva[i] &&
-			mem->adds[i] == 1;
+		return vhostx_mem_is(mem, i, r->gpa, r->size, r->uva) && mem->adds[i] == 1;
 	if (msg->header.request != VHOSTX_SET_MEM_TABLE)
 		return false;
 	for (uint32_t k = 0; k < msg->payload.memory.nr && k < VHOSTX_MSG_FDS; k++) {

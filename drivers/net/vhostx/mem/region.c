@@ -175,7 +175,7 @@ static uint32_t
 mem_same(const struct vhostx_mem *old, const struct vhostx_region_desc *desc, const struct stat *st)
 {
 	for (uint32_t i = 0; old != NULL && i < old->nr; i++) {
-		if (old->range[i].gpa == desc->gpa && old->range[i].size == desc->size && old->uva[i] == desc->uva &&
+		if (vhostx_mem_is(old, i, desc->gpa, desc->size, desc->uva) &&
 				vhostx_map_is(old->map[i], st, desc->mmap_offset, desc->size))
 			return i;
 	}
@@ -326,8 +326,7 @@ vhostx_mem_remove(const struct vhostx_mem *old, const struct vhostx_region_desc 
 	uint32_t gone = 0;
 	bool last;
 
-	while (gone < nr && (old->range[gone].gpa != desc->gpa || old->uva[gone] != desc->uva ||
-			old->range[gone].size != desc->size))
+	while (gone < nr && !vhostx_mem_is(old, gone, desc->gpa, desc->size, desc->uva))
 		gone++;
 	if (gone == nr) {
 		*why = "no memory region has this address and size";

@@ -65,6 +65,13 @@ struct vhostx_mem {
 	struct vhostx_range range[];     /**< [max(nr, 1)] sorted by gpa, then as many that no address is in */
 };
 
+/** Is this the @a i-th region of the table, as far as a front-end names it? */
+static inline bool
+vhostx_mem_is(const struct vhostx_mem *mem, uint32_t i, uint64_t gpa, uint64_t size, uint64_t uva)
+{
+	return mem->range[i].gpa == gpa && mem->range[i].size == size && mem->uva[i] == uva;
+}
+
 /** An empty table with room for @a room regions, whose ranges the caller fills in. @return NULL: out of memory. */
 struct vhostx_mem *vhostx_mem_alloc(uint32_t room);
 

@@ -394,13 +394,21 @@ backend_has_protocol_feature(const struct vhostx_backend *be, unsigned int bit)
 	return (be->protocol_features & RTE_BIT64(bit)) != 0;
 }
 
+/* The protocol feature that a request belongs to, if it was not agreed on; else negative. */
+static int
+backend_lacks(const struct vhostx_backend *be, uint32_t request)
+{
+	const int feature = vhostx_msg_protocol_feature(request);
+
+	return feature >= 0 && backend_has_protocol_feature(be, feature) ? -1 : feature;
+}
+
 bool
 vhostx_backend_serves(const struct vhostx_backend *be, const struct vhostx_msg *msg)
 {
-	const int feature = vhostx_msg_protocol_feature(msg->header.request);
 	const char *why;
 
-	return vhostx_msg_check(msg, &why) == 0 && (feature < 0 || backend_has_protocol_feature(be, feature));
+	return vhostx_msg_check(msg, &why) == 0 && backend_lacks(be, msg->header.request) < 0;
 }
 
 /* Check and handle. @return 0; -EPROTO if malformed; another -errno if refused. */
@@ -408,17 +416,17 @@ static int
 backend_dispatch(struct backend_call *call)
 {
 	const uint32_t request = call->msg->header.request;
-	const int feature = vhostx_msg_protocol_feature(request);
 	const char *why = NULL;
-	int ret;
+	int ret, lacks;
 
 	if (vhostx_postcopy_is_ack(call))
 		return vhostx_handle_postcopy_ack(call);
 	ret = vhostx_msg_check(call->msg, &why);
 	if (ret != 0)
 		return backend_fail(call, ret, "%s (request %u)", why, request);
-	if (feature >= 0 && !backend_has_protocol_feature(call->be, feature))
-		return backend_fail(call, -ENOSYS, "protocol feature %d was not agreed", feature);
+	lacks = backend_lacks(call->be, request);
+	if (lacks >= 0)
+		return backend_fail(call, -ENOSYS, "protocol feature %d was not agreed", lacks);
 	return backend_handlers[request](call);
 }
 
